@@ -1,0 +1,45 @@
+// Installs what package-lock.json asks for and is not there yet. Plain JavaScript for the Node that happens to be here
+// (20 or newer): our own Node is among the things it installs.
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const missing = findMissing();
+if (missing.length > 0) install();
+if (!existsSync(join(root, 'node_modules/.bin/node'))) {
+  fail(`Frame brings its own Node for Linux (x64, arm64) and macOS (arm64), not for ${process.platform}-${process.arch}.`);
+}
+
+/** Packages of the lock file that are not installed in that very version. */
+function findMissing() {
+  const wanted = readPackages(join(root, 'package-lock.json'));
+  const installed = readPackages(join(root, 'node_modules/.package-lock.json'));
+  return Object.entries(wanted)
+    .filter(([path, entry]) => path !== '' && fitsThisMachine(entry))
+    .filter(([path, entry]) => installed[path]?.version !== entry.version || !existsSync(join(root, path)))
+    .map(([path]) => path);
+}
+
+function readPackages(file) {
+  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')).packages : {};
+}
+
+function fitsThisMachine({ os, cpu, libc, optional }) {
+  const fits = (list, value) => !list || (list.includes(value) && !list.includes(`!${value}`));
+  return fits(os, process.platform) && fits(cpu, process.arch) && !(optional && libc);
+}
+
+function install() {
+  console.error(`Installing ${missing.length} packages with npm ci (once; some 30 seconds) …`);
+  // Scripts of packages never run; engine warnings would only speak of the Node that we replace.
+  const flags = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
+  const { status, error } = spawnSync('npm', flags, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
+  if (error || status !== 0) fail(`npm ci did not succeed${error ? `: ${error.message}` : ''}. Mend that and start again.`);
+}
+
+function fail(sentence) {
+  console.error(sentence);
+  process.exit(1);
+}

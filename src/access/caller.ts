@@ -1,0 +1,24 @@
+import type { Customer, Entity } from '../customers/customer.ts';
+
+/** Who is asking now. Everything is decided from it; only access/ makes one. */
+export interface Caller {
+  customer: Customer;
+  person: Person;
+  role: string;
+  /** What the role may call: tool names, or `*`. */
+  tools: ReadonlySet<string>;
+  /** The entities this caller may work on, at least one. */
+  entities: readonly Entity[];
+  /** OAuth scopes of the credential, as sent. */
+  scopes: readonly string[];
+  /** The access rule that admitted, as written. */
+  rule: string;
+}
+
+/** A member, known by (tenant id, object id); the names are for display only. */
+export interface Person {
+  tenantId: string;
+  objectId: string;
+  name: string;
+  username: string;
+}

@@ -1,0 +1,50 @@
+import { z } from 'zod';
+import { defineTool } from '../tool.ts';
+
+/** Who am I, where may I work, and what may I not do: the first call of a conversation. */
+export const getContext = defineTool({
+  name: 'get_context',
+  title: 'Who and where you are',
+  description: 'Your identity, company, entities, environments, role and limits, and what you may not do. Call it first.',
+  kind: 'read',
+  idempotent: true,
+  atPlace: false,
+  input: z.strictObject({}),
+  output: z.looseObject({
+    person: z.looseObject({ name: z.string(), username: z.string() }),
+    customer: z.string(),
+    role: z.string(),
+    entities: z.array(z.looseObject({ id: z.string(), name: z.string(), environments: z.array(z.string()) })),
+    may_call: z.array(z.string()),
+    may_not_call: z.array(z.looseObject({ tool: z.string(), needs_role: z.string() })),
+  }),
+  summarize: () => ({}),
+  async run({ caller, means }) {
+    const { customer, person, role, entities, scopes, tools } = caller;
+    const may = means.toolNames.filter(name => tools.has('*') || tools.has(name));
+    const mayNot = means.toolNames.filter(name => !may.includes(name));
+    return {
+      result: {
+        person: { name: person.name, username: person.username, tenant_id: person.tenantId, object_id: person.objectId },
+        customer: customer.name,
+        role,
+        admitted_by: caller.rule,
+        scopes,
+        entities: entities.map(({ id, name, environments }) => ({ id, name, environments })),
+        default_environment: 'prod',
+        may_call: may,
+        may_not_call: mayNot.map(tool => ({ tool, needs_role: means.leastRoleFor(tool) ?? 'none' })),
+        who_can_change: 'The operator of Frame, with an access rule for you in customers.yaml.',
+        limits: {
+          rows_by_default: means.limits.defaultRows,
+          max_rows: means.limits.maxRows,
+          max_rows_per_insert: means.limits.maxInsertRows,
+          max_result_bytes: means.limits.maxResultBytes,
+          plan_minutes: means.limits.planMinutes,
+          cursor_minutes: means.limits.cursorMinutes,
+          dropped_things_kept_days: means.limits.softDropDays,
+        },
+      },
+    };
+  },
+});

@@ -1,0 +1,76 @@
+import type { z } from 'zod';
+import type { Caller } from '../access/caller.ts';
+import type { AuditLog } from '../audit/audit.ts';
+import type { Place } from '../database/place.ts';
+import type { Pools } from '../database/pools.ts';
+import type { Catalog } from '../tables/catalog.ts';
+import type { Keyring } from '../vault/keyring.ts';
+
+/**
+ * Anything that can be done, declared apart from being run. The door (call-tool.ts) checks role and arguments, finds the
+ * place and writes the audit; a tool only does its work. `entity` and `environment` are not part of `input`: the door
+ * adds them for callers who have a choice, and takes them away again.
+ */
+export interface Tool<Input = unknown> {
+  name: string;
+  title: string;
+  /** For the model: at most two short sentences, no tenant text. */
+  description: string;
+  kind: 'read' | 'write' | 'destructive';
+  /** The same call twice changes nothing more. */
+  idempotent: boolean;
+  /** Works on one (entity, environment). */
+  atPlace: boolean;
+  input: z.ZodType<Input>;
+  output: z.ZodType;
+  /** What the audit keeps of the arguments: shapes and names, never values of rows. */
+  summarize(args: Input): Record<string, unknown>;
+  run(call: Call, args: Input): Promise<Answer>;
+}
+
+export interface Answer {
+  result: Record<string, unknown>;
+  /** Rows read or changed, for the audit. */
+  rows?: number;
+}
+
+/** One call, after the door: who, where, and what a tool may use. */
+export interface Call {
+  caller: Caller;
+  /** Present when the tool is `atPlace`; asking for it otherwise is a defect. */
+  place: Place;
+  requestId: string;
+  signal: AbortSignal;
+  means: Means;
+}
+
+/** What tools work with. */
+export interface Means {
+  pools: Pools;
+  catalog: Catalog;
+  audit: AuditLog;
+  keyring: Keyring;
+  limits: ResultLimits;
+  /** All tools there are, in order. */
+  toolNames: readonly string[];
+  /** The role with the fewest rights that has the tool. */
+  leastRoleFor(tool: string): string | undefined;
+  /** Milliseconds since 1970. */
+  now(): number;
+}
+
+export interface ResultLimits {
+  defaultRows: number;
+  maxRows: number;
+  maxInsertRows: number;
+  /** Of one answer to the model. */
+  maxResultBytes: number;
+  planMinutes: number;
+  cursorMinutes: number;
+  softDropDays: number;
+}
+
+/** Keeps the argument type of one tool while the catalogue holds them all alike. */
+export function defineTool<Input>(tool: Tool<Input>): Tool<Input> {
+  return tool;
+}
