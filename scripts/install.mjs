@@ -9,7 +9,9 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const missing = findMissing();
 if (missing.length > 0) install();
 if (!existsSync(join(root, 'node_modules/.bin/node'))) {
-  fail(`Frame brings its own Node for Linux (x64, arm64) and macOS (arm64), not for ${process.platform}-${process.arch}.`);
+  fail(
+    `Frame brings its own Node for Linux (x64, arm64) and macOS (arm64), not for ${process.platform}-${process.arch}.`,
+  );
 }
 
 /** Packages of the lock file that are not installed in that very version. */
@@ -36,7 +38,8 @@ function install() {
   // Scripts of packages never run; engine warnings would only speak of the Node that we replace.
   const flags = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
   const { status, error } = spawnSync('npm', flags, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
-  if (error || status !== 0) fail(`npm ci did not succeed${error ? `: ${error.message}` : ''}. Mend that and start again.`);
+  if (error || status !== 0)
+    fail(`npm ci did not succeed${error ? `: ${error.message}` : ''}. Mend that and start again.`);
 }
 
 function fail(sentence) {

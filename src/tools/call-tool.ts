@@ -130,7 +130,9 @@ export function createDoor(parts: DoorParts): Door {
     place: Place | undefined,
     input: never,
     request: RequestFacts,
-  ): Promise<{ ok: true; result: Record<string, unknown>; rows: number | undefined } | { ok: false; error: FrameError }> {
+  ): Promise<
+    { ok: true; result: Record<string, unknown>; rows: number | undefined } | { ok: false; error: FrameError }
+  > {
     const signal = AbortSignal.any([request.signal, AbortSignal.timeout(parts.callSeconds * 1000)]);
     const context = {
       caller,

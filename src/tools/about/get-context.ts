@@ -5,7 +5,8 @@ import { defineTool } from '../tool.ts';
 export const getContext = defineTool({
   name: 'get_context',
   title: 'Who and where you are',
-  description: 'Your identity, company, entities, environments, role and limits, and what you may not do. Call it first.',
+  description:
+    'Your identity, company, entities, environments, role and limits, and what you may not do. Call it first.',
   kind: 'read',
   idempotent: true,
   atPlace: false,
@@ -25,7 +26,12 @@ export const getContext = defineTool({
     const mayNot = means.toolNames.filter(name => !may.includes(name));
     return {
       result: {
-        person: { name: person.name, username: person.username, tenant_id: person.tenantId, object_id: person.objectId },
+        person: {
+          name: person.name,
+          username: person.username,
+          tenant_id: person.tenantId,
+          object_id: person.objectId,
+        },
         customer: customer.name,
         role,
         admitted_by: caller.rule,
