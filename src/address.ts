@@ -1,0 +1,27 @@
+/** What may stand as an origin, and as `host:port`. */
+
+/** Why `text` is no origin to serve or to call, as the end of a sentence; undefined when it is one. */
+export function whyNotOrigin(text: string): string | undefined {
+  const url = URL.parse(text);
+  if (!url || (url.protocol !== 'https:' && url.protocol !== 'http:')) {
+    return 'must be an origin such as `https://frame.example.com`';
+  }
+  if (url.protocol === 'http:' && !isLoopback(url.hostname)) return 'must be https (http is for this machine only)';
+  if (url.origin !== text) {
+    return 'must be scheme, host and port only: lower case, no path, no slash at the end, no default port';
+  }
+  return undefined;
+}
+
+/** `host:port` or `[ipv6]:port`, in two; undefined when it is not that. Port 0 asks for a free one. */
+export function parseHostPort(text: string): { host: string; port: number } | undefined {
+  const [, bracketed, plain, digits] = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})$/.exec(text) ?? [];
+  const host = bracketed ?? plain;
+  const port = Number(digits);
+  return host === undefined || port > 65_535 ? undefined : { host, port };
+}
+
+/** Names and addresses that never leave this machine. */
+export function isLoopback(hostname: string): boolean {
+  return /^(?:127(?:\.\d{1,3}){3}|\[?::1\]?|(?:[a-z0-9-]+\.)*localhost)$/.test(hostname);
+}

@@ -1,0 +1,67 @@
+import { describe, expect, test } from 'vitest';
+import { isLoopback, parseHostPort, whyNotOrigin } from '../src/address.ts';
+
+describe('host:port', () => {
+  test.each([
+    ['127.0.0.1:3710', { host: '127.0.0.1', port: 3710 }],
+    ['[::1]:3710', { host: '::1', port: 3710 }],
+    ['localhost:0', { host: 'localhost', port: 0 }],
+    ['0.0.0.0:65535', { host: '0.0.0.0', port: 65_535 }],
+    ['127.0.0.1', undefined],
+    [':3710', undefined],
+    ['3710', undefined],
+    ['::1:3710', undefined],
+    ['127.0.0.1:65536', undefined],
+    ['127.0.0.1:-1', undefined],
+    ['127.0.0.1:', undefined],
+    ['127.0.0.1:37 10', undefined],
+    ['http://127.0.0.1:3710', undefined],
+    ['127.0.0.1:3710/frame', undefined],
+    ['127.0.0.1:3710\n', undefined],
+    ['', undefined],
+  ])('%j', (text, address) => {
+    expect(parseHostPort(text)).toEqual(address);
+  });
+});
+
+describe('an origin', () => {
+  test.each([
+    'https://a.example',
+    'https://a.example:8443',
+    'http://localhost:3712',
+    'http://a.localhost',
+    'http://[::1]',
+  ])('%s', text => {
+    expect(whyNotOrigin(text)).toBeUndefined();
+  });
+
+  test.each([
+    'https://a.example/',
+    'https://a.example?x',
+    'https://a.example#x',
+    'https://a.example:443',
+    'https://A.example',
+    'https://me:secret@a.example',
+    'http://a.example',
+    'http://localhost.a.example',
+    'http://127.0.0.1.a.example',
+    'ws://a.example',
+    'javascript:alert(1)',
+    ' https://a.example',
+    'https://a.example\n',
+    'https://',
+    'a.example',
+    '',
+  ])('%j is none', text => {
+    expect(whyNotOrigin(text)).toMatch(/^must be /);
+  });
+});
+
+test('loopback is this machine and nothing that looks like it', () => {
+  expect(
+    ['localhost', 'a.localhost', '127.0.0.1', '127.9.9.9', '::1', '[::1]'].filter(host => !isLoopback(host)),
+  ).toEqual([]);
+  expect(['localhost.a', 'xlocalhost', '128.0.0.1', '127.0.0.1.a', '10.0.0.1', '::2', ''].filter(isLoopback)).toEqual(
+    [],
+  );
+});
