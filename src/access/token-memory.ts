@@ -1,0 +1,35 @@
+import { hash } from 'node:crypto';
+
+/** Remembers what a token turned out to be, by its digest and for a while, so that it is not verified on every call. */
+export interface TokenMemory<Finding> {
+  recall(token: string): Finding | undefined;
+  /** `untilMs`: milliseconds since 1970. */
+  remember(token: string, finding: Finding, untilMs: number): void;
+}
+
+/** When more than `maxTokens` are known, the one that was not asked for longest goes. */
+export function createTokenMemory<Finding>(maxTokens: number, now: () => number): TokenMemory<Finding> {
+  const entries = new Map<string, { finding: Finding; untilMs: number }>();
+  return {
+    recall(token) {
+      const digest = digestOf(token);
+      const entry = entries.get(digest);
+      if (!entry) return undefined;
+      entries.delete(digest);
+      if (entry.untilMs <= now()) return undefined;
+      entries.set(digest, entry);
+      return entry.finding;
+    },
+    remember(token, finding, untilMs) {
+      entries.set(digestOf(token), { finding, untilMs });
+      if (entries.size <= maxTokens) return;
+      for (const [oldest] of entries.entries().take(1)) entries.delete(oldest);
+    },
+  };
+}
+
+// Private
+
+function digestOf(token: string): string {
+  return hash('sha256', token, 'base64url');
+}

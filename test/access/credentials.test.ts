@@ -1,0 +1,97 @@
+import { connect } from 'node:net';
+import { getRequestListener } from '@hono/node-server';
+import { describe, expect, test } from 'vitest';
+import { readCredential } from '../../src/access/credentials.ts';
+import { startServer } from './fixtures.ts';
+
+const ADDRESS = 'https://axe.example/frame/mcp';
+
+const read = (authorization: string | undefined, address = ADDRESS) =>
+  readCredential(new Headers(authorization === undefined ? {} : { authorization }), new URL(address));
+
+describe('the Authorization header', () => {
+  test.each([
+    'Bearer abc.def-_~+/123==',
+    'bearer abc.def-_~+/123==',
+    'BEARER    abc.def-_~+/123==',
+    '  Bearer abc.def-_~+/123==  ',
+  ])('%j holds a token', authorization => {
+    expect(read(authorization)).toEqual({ token: 'abc.def-_~+/123==' });
+  });
+
+  test.each([undefined, '', '   '])('%j is no credential', authorization => {
+    expect(read(authorization)).toEqual({ refused: 'credential-missing' });
+  });
+
+  test.each(['Basic dXNlcjpwYXNz', 'Negotiate abc', 'abc.def.ghi', 'BearerX abc', 'Bearer\tabc'])(
+    '%j is a scheme we do not know, so no credential either (RFC 6750 §3.1)',
+    authorization => {
+      expect(read(authorization)).toMatchObject({ refused: 'credential-missing' });
+    },
+  );
+
+  test.each([
+    'Bearer',
+    'Bearer ',
+    'Bearer a b',
+    'Bearer a b c',
+    'Bearer Bearer a',
+    'Bearer =',
+    'Bearer a=b',
+    'Bearer "a"',
+    'Bearer a;b',
+    'Bearer ä',
+    'Bearer a\u00a0b',
+  ])('%j is malformed', authorization => {
+    expect(read(authorization)).toEqual({ refused: 'credential-malformed' });
+  });
+
+  test.each([
+    'Bearer a, Bearer b',
+    'Bearer a,Bearer a',
+    'Bearer a,',
+    ', Bearer a',
+    'Basic x, Bearer a',
+    'Bearer a, Basic x',
+  ])('%j is more than one', authorization => {
+    expect(read(authorization)).toEqual({ refused: 'credential-twice' });
+  });
+
+  test('sent twice on the wire is more than one', async () => {
+    const server = await startServer(
+      getRequestListener(({ headers, url }) => Response.json(readCredential(headers, new URL(url)))),
+    );
+    const socket = connect(Number(new URL(server.origin).port), '127.0.0.1');
+    socket.end(
+      'GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer a\r\nauthorization: Bearer b\r\nConnection: close\r\n\r\n',
+    );
+    const answer = (await socket.toArray()).join('');
+    await server.close();
+    expect(answer).toContain('{"refused":"credential-twice"}');
+  });
+});
+
+describe('the address', () => {
+  test.each([
+    'access_token',
+    'ACCESS_TOKEN',
+    'access-token',
+    'token',
+    'api_key',
+    'apikey',
+    'api-key',
+    'X-API-Key',
+    'authorization',
+    'bearer',
+    'jwt',
+    'id_token',
+    '%61ccess_token',
+  ])('must not carry %s, whatever the header says', name => {
+    expect(read('Bearer good', `${ADDRESS}?${name}=abc`)).toEqual({ refused: 'credential-in-url' });
+    expect(read(undefined, `${ADDRESS}?a=b&${name}`)).toEqual({ refused: 'credential-in-url' });
+  });
+
+  test.each(['tokens=1', 'a=access_token', 'next_token=1', 'key=1'])('may carry %s', query => {
+    expect(read('Bearer good', `${ADDRESS}?${query}`)).toEqual({ token: 'good' });
+  });
+});
