@@ -1,0 +1,25 @@
+/** One thing that happened. A write leaves two entries: the intent before it, the outcome after it. */
+export interface AuditEntry {
+  /** Milliseconds since 1970. */
+  at: number;
+  /** Intent and outcome of one call share it. */
+  requestId: string;
+  customer: string;
+  entity?: string;
+  environment?: string;
+  actor: AuditActor;
+  /** The client program, as it introduced itself. */
+  client?: string;
+  tool: string;
+  phase: 'call' | 'intent' | 'outcome';
+  outcome?: AuditOutcome;
+  code?: string;
+  /** A summary: shapes and names, never values of rows. */
+  arguments?: Record<string, unknown>;
+  rows?: number;
+  milliseconds?: number;
+}
+
+export type AuditOutcome = 'ok' | 'refused' | 'error' | 'unknown';
+
+export type AuditActor = { tenantId: string; objectId: string; name: string; username: string } | { system: string };
