@@ -1,0 +1,141 @@
+import { type Context, Hono } from 'hono';
+import type { Access } from '../access/authenticate.ts';
+import { challenge, protectedResource } from '../access/discovery.ts';
+import type { GatewayConfig } from '../config/gateway-config.ts';
+import { FrameError, toFrameError } from '../errors.ts';
+import type { McpEndpoint } from '../mcp/endpoint.ts';
+import type { Observe } from '../observe.ts';
+import { createHealth, type HealthParts, type Report } from './health.ts';
+import { readJson } from './limits.ts';
+import {
+  allowAnyOrigin,
+  type Env,
+  isLocal,
+  preflight,
+  requireHost,
+  requireLocal,
+  requireOrigin,
+  siteOf,
+} from './manners.ts';
+import { type Marks, requestIdOf } from './marks.ts';
+import { createOverload } from './overload.ts';
+import { toProblem } from './problem.ts';
+import type { Sites } from './sites.ts';
+
+/** All routes of the gateway, and the rules that a request passes on its way, in order. */
+export interface App {
+  fetch: Hono<Env>['fetch'];
+  /** From now on we are not ready, and every answer closes its connection. */
+  beginDraining(): void;
+}
+
+export interface AppParts {
+  marks: Marks;
+  sites: Sites;
+  access: Access;
+  mcp: McpEndpoint;
+  health: Omit<HealthParts, 'isDraining'>;
+  /** Prometheus text. */
+  metrics(): Promise<string>;
+  config: Pick<GatewayConfig, 'http' | 'calls'>;
+  /** How late the event loop is. */
+  lagMs(): number;
+  observe: Observe;
+}
+
+export function createApp(parts: AppParts): App {
+  const { marks, sites, access, mcp, metrics, config, observe } = parts;
+  let isDraining = false;
+  const health = createHealth({ ...parts.health, isDraining: () => isDraining });
+  const overload = createOverload(config.calls.maxConcurrent, parts.lagMs);
+
+  const app = new Hono<Env>();
+  app.onError((thrown, c) => refuse(thrown, c));
+  app.notFound(c => refuse(new FrameError('args/no-such-route', 'There is nothing at this address.'), c));
+
+  app.use(mark);
+  app.use(requireHost(sites));
+  for (const path of PROTECTED_RESOURCE) {
+    app.get(path, allowAnyOrigin, describeResource);
+    app.options(path, allowAnyOrigin, preflight('GET, HEAD'));
+    app.all(path, refuseMethod('GET, HEAD'));
+  }
+  app.use(requireOrigin);
+  app.get('/frame/live', c => c.json({ status: 'alive' }));
+  app.get('/frame/ready', async c => showReport(c, await health.ready()));
+  app.get('/frame/health', async c => showReport(c, await (isLocal(c) ? health.inDepth() : health.ready())));
+  app.get('/frame/metrics', requireLocal, async c => c.text(await metrics(), 200, { 'Content-Type': PROMETHEUS }));
+  for (const page of ['live', 'ready', 'health', 'metrics']) app.all(`/frame/${page}`, refuseMethod('GET, HEAD'));
+  app.post('/frame/mcp', serveMcp);
+  app.options('/frame/mcp', preflight('POST'));
+  app.all('/frame/mcp', refuseMethod('POST'));
+
+  const paths = new Set(app.routes.map(({ path }) => path));
+
+  /** Authenticates before it reads: a body is not worth a byte of memory until we know whose it is. */
+  async function serveMcp(c: Context<Env>): Promise<Response> {
+    overload.requireRoom();
+    const request = c.req.raw;
+    const { headers } = request;
+    const { requestId } = c.var;
+    const { customers } = siteOf(c);
+    const caller = await access.authenticate({ headers, url: new URL(request.url), requestId }, customers);
+    const body = await readJson(c.env.incoming, config.http.maxBodyBytes);
+    return overload.within(() => mcp.serve({ caller, requestId, request, body }));
+  }
+
+  function describeResource(c: Context<Env>): Response {
+    const { origin, customers } = siteOf(c);
+    return c.json(protectedResource(origin, customers), 200, { 'Cache-Control': 'max-age=300' });
+  }
+
+  function refuse(thrown: unknown, c: Context<Env>): Response {
+    const { site, requestId } = c.var;
+    const error = toFrameError(thrown);
+    if (error.code === 'internal') observe({ kind: 'crash-averted', where: c.req.path, error: thrown });
+    return toProblem(error, requestId, site && challenge(site.origin, site.customers, error));
+  }
+
+  function refuseMethod(allowed: string): (c: Context<Env>) => Response {
+    return c => {
+      const response = refuse(new FrameError('args/method', `Only ${allowed} can be used here.`), c);
+      response.headers.set('Allow', allowed);
+      return response;
+    };
+  }
+
+  /** Around everything: whatever happens below, the answer says which release gave it and for which request. */
+  async function mark(c: Context<Env>, next: () => Promise<void>): Promise<void> {
+    const started = performance.now();
+    const { method, path } = c.req;
+    const id = requestIdOf(c.req.raw.headers.get('x-request-id'));
+    c.set('requestId', id);
+    await next();
+    const { headers, status } = c.res;
+    for (const [name, value] of Object.entries(marks(id))) headers.set(name, value);
+    if (!headers.has('cache-control')) headers.set('Cache-Control', 'no-store');
+    if (isDraining) headers.set('Connection', 'close');
+    const route = paths.has(path) ? path : '-';
+    observe({ kind: 'request', id, method, route, status, milliseconds: performance.now() - started });
+  }
+
+  return {
+    fetch: app.fetch,
+    beginDraining() {
+      isDraining = true;
+    },
+  };
+}
+
+// Private
+
+const PROMETHEUS = 'text/plain; version=0.0.4; charset=utf-8';
+const PROTECTED_RESOURCE = [
+  '/.well-known/oauth-protected-resource/frame/mcp',
+  '/.well-known/oauth-protected-resource',
+  '/frame/mcp/.well-known/oauth-protected-resource',
+];
+
+function showReport(c: Context<Env>, { isReady, body }: Report): Response {
+  return c.json(body, isReady ? 200 : 503, isReady ? {} : { 'Retry-After': '1' });
+}

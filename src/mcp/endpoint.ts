@@ -1,0 +1,150 @@
+import {
+  type CallToolResult,
+  createMcpHandler,
+  isLegacyRequest,
+  ProtocolError,
+  ProtocolErrorCode,
+  Server,
+  type Tool,
+  WebStandardStreamableHTTPServerTransport,
+} from '@modelcontextprotocol/server';
+import type { Caller } from '../access/caller.ts';
+import { type FrameError, toFrameError } from '../errors.ts';
+import type { Observe } from '../observe.ts';
+import type { Door, Outcome, RequestFacts } from '../tools/door.ts';
+import { INSTRUCTIONS } from './instructions.ts';
+
+/**
+ * MCP over HTTP without sessions, both eras on one URL: 2026-07-28 by the SDK's handler, the 2025 revisions by a leg of
+ * our own that answers JSON. It does not authenticate, read bodies or limit anything (http/), nor decide anything (tools/).
+ */
+export interface McpEndpoint {
+  /** Answers one POST. What a caller or a tool does wrong is an answer, never a throw. */
+  serve(exchange: Exchange): Promise<Response>;
+}
+
+export interface Exchange {
+  caller: Caller;
+  requestId: string;
+  /** For its headers and its signal; its body was read already. */
+  request: Request;
+  body: unknown;
+}
+
+export function createMcpEndpoint(parts: { door: Door; release: string; observe: Observe }): McpEndpoint {
+  const { door, release, observe } = parts;
+  const identity = { name: 'frame', title: 'Frame', version: release };
+
+  async function serve(exchange: Exchange): Promise<Response> {
+    const { request, body } = exchange;
+    const outages: FrameError[] = [];
+    const server = createServer(exchange, outages);
+    const response = (await isLegacyRequest(request, body))
+      ? await serveLegacy(server, exchange)
+      : await serveModern(server, exchange);
+    const [outage] = outages;
+    return outage && !Array.isArray(body) ? asUnavailable(await response.text(), outage) : response;
+  }
+
+  // The high-level McpServer costs three times as much: it would register every tool again for every request.
+  function createServer(exchange: Exchange, outages: FrameError[]): Server {
+    const { caller, requestId, request } = exchange;
+    const server = new Server(identity, SERVER_OPTIONS);
+    server.setRequestHandler('tools/list', () => ({ tools: [...door.list(caller)] as Tool[] }));
+    server.setRequestHandler('tools/call', async ({ params }, { mcpReq: { signal } }) => {
+      const client = clientOf(server, request);
+      const outcome = await callDoor(caller, params.name, params.arguments, { requestId, client, signal });
+      if (outcome.ok) return toResult(outcome.result);
+      if (outcome.error.code === 'unavailable') outages.push(outcome.error);
+      return refuse(outcome.error, requestId);
+    });
+    return server;
+  }
+
+  /** A defect behind the door: without this, the SDK would show the text of whatever was thrown to the client. */
+  function callDoor(caller: Caller, tool: string, args: unknown, facts: RequestFacts): Promise<Outcome> {
+    return door.call(caller, tool, args, facts).catch((thrown: unknown) => {
+      observe({ kind: 'crash-averted', where: 'tools/call', error: thrown });
+      return { ok: false, error: toFrameError(thrown) };
+    });
+  }
+
+  return { serve };
+}
+
+// Private
+
+const CACHEABLE = { ttlMs: 60_000, cacheScope: 'private' } as const;
+const SERVER_OPTIONS = {
+  capabilities: { tools: {} },
+  instructions: INSTRUCTIONS,
+  cacheHints: { 'tools/list': CACHEABLE, 'server/discover': CACHEABLE },
+};
+const KEEP_ALIVE_MS = 15_000;
+/** JSON-RPC leaves -32000 … -32099 to servers. */
+const UNAVAILABLE = -32000;
+const MAX_CLIENT_NAME = 100;
+
+function serveModern(server: Server, { request, body }: Exchange): Promise<Response> {
+  const handler = createMcpHandler(() => server, { legacy: 'reject', keepAliveMs: KEEP_ALIVE_MS });
+  return handler.fetch(request, { parsedBody: body });
+}
+
+async function serveLegacy(server: Server, { request, body }: Exchange): Promise<Response> {
+  const transport = new WebStandardStreamableHTTPServerTransport({
+    sessionIdGenerator: undefined,
+    enableJsonResponse: true,
+  });
+  await server.connect(transport);
+  const gone = Promise.withResolvers<Response>();
+  const leave = () => gone.resolve(new Response(null, { status: 499 }));
+  if (request.signal.aborted) leave();
+  request.signal.addEventListener('abort', leave, { once: true });
+  try {
+    return await Promise.race([gone.promise, transport.handleRequest(acceptingBoth(request), { parsedBody: body })]);
+  } finally {
+    request.signal.removeEventListener('abort', leave);
+    await server.close(); // Aborts the calls of a client that is gone.
+  }
+}
+
+/** The 2025 transport insists on both media types, although it only answers JSON here; curl sends one that covers it. */
+function acceptingBoth(request: Request): Request {
+  const accept = request.headers.get('accept') ?? '*/*';
+  const isBoth = accept.includes('application/json') && accept.includes('text/event-stream');
+  if (isBoth || !/\*\/\*|application\/(\*|json)/.test(accept)) return request;
+  const headers = new Headers(request.headers);
+  headers.set('accept', 'application/json, text/event-stream');
+  return new Request(request.url, { method: 'POST', headers });
+}
+
+/** Name and version of the client program: from the envelope (2026-07-28), else its User-Agent. */
+function clientOf(server: Server, request: Request): string | undefined {
+  const info = server.getClientVersion();
+  const name = info ? `${info.name}/${info.version}` : request.headers.get('user-agent');
+  return name?.replace(/[^\x20-\x7e]/g, '?').slice(0, MAX_CLIENT_NAME);
+}
+
+/** Errors of a tool are results, so that the model reads them; the two that are not about the call are JSON-RPC errors. */
+function refuse(error: FrameError, requestId: string): CallToolResult {
+  switch (error.code) {
+    case 'args/unknown-tool':
+      throw new ProtocolError(ProtocolErrorCode.InvalidParams, error.message, error.toPublic());
+    case 'unavailable':
+      throw new ProtocolError(UNAVAILABLE, error.message, error.toPublic());
+    case 'internal':
+      return { ...toResult({ ...error.toPublic(), request_id: requestId }), isError: true };
+    default:
+      return { ...toResult(error.toPublic()), isError: true };
+  }
+}
+
+function toResult(result: Record<string, unknown>): CallToolResult {
+  return { content: [{ type: 'text', text: JSON.stringify(result) }], structuredContent: result };
+}
+
+/** The same JSON-RPC error, for clients and proxies that go by the status. */
+function asUnavailable(body: string, { retryAfterSeconds = 1 }: FrameError): Response {
+  const headers = { 'Content-Type': 'application/json', 'Retry-After': String(retryAfterSeconds) };
+  return new Response(body, { status: 503, headers });
+}
