@@ -49,7 +49,7 @@ const imports = files.flatMap(file => readImports(file));
 /** Static, dynamic and type imports, and re-exports. */
 function readImports(from: string): Import[] {
   const text = readFileSync(join(src, from), 'utf8');
-  const specifiers = text.matchAll(/(?:\bfrom\s*|\bimport\s*\(?\s*)['"]([^'"]+)['"]/g);
+  const specifiers = text.matchAll(/(?:\bfrom\s*|\bimport\s*\(?\s*)['"]([^'"\s]+)['"]/g);
   return [...specifiers].map(([, to = '']) => ({
     from,
     to: to.startsWith('.') ? relative(src, join(src, dirname(from), to)) : to,

@@ -1,4 +1,3 @@
-import type { z } from 'zod';
 import type { Caller, Person } from '../access/caller.ts';
 import type { AuditEntry } from '../audit/audit.ts';
 import type { Environment } from '../customers/customer.ts';
@@ -6,17 +5,19 @@ import type { Place } from '../database/place.ts';
 import { didYouMean } from '../did-you-mean.ts';
 import { type ErrorCode, FrameError, toFrameError, unavailable } from '../errors.ts';
 import type { Observe } from '../observe.ts';
+import { withDeadline } from './deadline.ts';
 import type { Door, Outcome, RequestFacts, ToolListing } from './door.ts';
 import { listingFor, prepareListing } from './listing.ts';
 import { takePlace } from './place-arguments.ts';
-import type { Means, Tool } from './tool.ts';
+import { readInput, requireObject } from './read-arguments.ts';
+import type { Answer, Means, Tool } from './tool.ts';
 
 /**
  * The one door. Permission, input checking, tenancy, audit and the shape of errors happen here and nowhere else; every
  * face comes through. It does not authenticate: a Caller is proof of that.
  */
 export interface DoorParts {
-  catalogue: readonly Tool<never>[];
+  catalogue: readonly Tool[];
   means: Means;
   findPlace(customer: string, entity: string, environment: Environment): Place | undefined;
   /** A call ends within this time, whatever it waits for. */
@@ -25,7 +26,7 @@ export interface DoorParts {
 }
 
 export function createDoor(parts: DoorParts): Door {
-  const { catalogue, means, observe } = parts;
+  const { catalogue, means, callSeconds, observe } = parts;
   const byName = new Map(catalogue.map(tool => [tool.name, tool]));
   const bases = new Map(catalogue.map(tool => [tool.name, prepareListing(tool)]));
   const profiles = new Map<string, readonly ToolListing[]>();
@@ -49,48 +50,37 @@ export function createDoor(parts: DoorParts): Door {
 
   async function call(caller: Caller, name: string, args: unknown, request: RequestFacts): Promise<Outcome> {
     const started = means.now();
-    const record = startRecord(caller, name, request, started);
-    const finish = (changes: Partial<AuditEntry>, detail?: string) =>
-      close({ ...record, ...changes, at: means.now(), milliseconds: means.now() - started }, detail);
-
     const prepared = prepare(caller, name, args);
-    if ('error' in prepared) {
-      return finish({ ...prepared.known, outcome: 'refused', code: prepared.error.code }, prepared.error.detail).then(
-        () => ({ ok: false, error: prepared.error }),
-        failed,
-      );
-    }
-    const { tool, input, place } = prepared;
-    Object.assign(record, prepared.known);
-    const writes = tool.kind !== 'read';
+    const writes = 'tool' in prepared && prepared.tool.kind !== 'read';
+    const entry = { ...startRecord(caller, name, request, started), ...prepared.known };
     try {
-      if (writes) await means.audit.append({ ...record, phase: 'intent' });
+      if (writes) await means.audit.append({ ...entry, phase: 'intent' });
     } catch (thrown) {
       return failed(thrown);
     }
-    if (writes) record.phase = 'outcome';
-    const done = await run(tool, caller, place, input, request);
-    if (!done.ok) {
-      const outcome = outcomeOf(done.error);
-      return finish({ outcome, code: done.error.code }, done.error.detail).then(
-        () => done,
-        () => done,
-      );
+    const done = 'error' in prepared ? prepared : await run(prepared, caller, request);
+    try {
+      const now = means.now();
+      await record({
+        ...entry,
+        ...factsOf(done),
+        phase: writes ? 'outcome' : 'call',
+        at: now,
+        milliseconds: now - started,
+      });
+    } catch (thrown) {
+      // Nothing leaves that was not recorded, but what became of a change is told all the same.
+      return failed(writes ? ('error' in done ? done.error : doneButUnrecorded(thrown)) : thrown);
     }
-    // Nothing leaves that was not recorded: a read is withheld, and a write that happened is not called a failure.
-    return finish({ outcome: 'ok', rows: done.rows }).then(
-      () => ({ ok: true, result: done.result }),
-      thrown => (writes ? { ok: false, error: doneButUnrecorded(thrown) } : failed(thrown)),
-    );
+    return 'error' in done ? failed(done.error) : { ok: true, result: done.result };
   }
 
-  async function turnedAway(customer: string, person: Person, code: ErrorCode, request: RequestFacts): Promise<void> {
-    await close({
+  async function turnedAway(customer: string, person: Person, code: ErrorCode, requestId: string): Promise<void> {
+    await record({
       at: means.now(),
-      requestId: request.requestId,
+      requestId,
       customer,
       actor: person,
-      client: request.client,
       tool: '-',
       phase: 'call',
       outcome: 'refused',
@@ -110,12 +100,12 @@ export function createDoor(parts: DoorParts): Door {
       const given = requireObject(args ?? {});
       known.arguments = { keys: Object.keys(given).slice(0, 20) };
       if (!tool.atPlace) {
-        const input = parseInput(tool, given);
+        const input = readInput(tool, given);
         return { tool, input, place: undefined, known: { arguments: tool.summarize(input) } };
       }
       const [{ entity, environment }, rest] = takePlace(caller, given);
       Object.assign(known, { entity: entity.id, environment });
-      const input = parseInput(tool, rest);
+      const input = readInput(tool, rest);
       const place = parts.findPlace(caller.customer.id, entity.id, environment);
       if (!place) throw unavailable(`\`${entity.id}\` (${environment}) is not set up yet.`, { retryAfterSeconds: 30 });
       return { tool, input, place, known: { ...known, arguments: tool.summarize(input) } };
@@ -125,34 +115,20 @@ export function createDoor(parts: DoorParts): Door {
   }
 
   async function run(
-    tool: Tool<never>,
+    { tool, input, place }: Prepared,
     caller: Caller,
-    place: Place | undefined,
-    input: never,
     request: RequestFacts,
-  ): Promise<
-    { ok: true; result: Record<string, unknown>; rows: number | undefined } | { ok: false; error: FrameError }
-  > {
-    const signal = AbortSignal.any([request.signal, AbortSignal.timeout(parts.callSeconds * 1000)]);
-    const context = {
-      caller,
-      signal,
-      means,
-      requestId: request.requestId,
-      get place(): Place {
-        if (!place) throw new Error(`${tool.name} works on no place`);
-        return place;
-      },
-    };
+  ): Promise<Answer | Failed> {
+    const work = (signal: AbortSignal) =>
+      tool.run({ caller, signal, means, requestId: request.requestId, place: place ?? NOWHERE }, input);
     try {
-      const { result, rows } = await tool.run(context, input);
-      return { ok: true, result, rows };
+      return await withDeadline(request.signal, callSeconds * 1000, work, () => tooLate(tool));
     } catch (thrown) {
-      return { ok: false, error: toFrameError(thrown) };
+      return { error: toFrameError(thrown) };
     }
   }
 
-  async function close(entry: AuditEntry, detail?: string): Promise<void> {
+  async function record({ detail, ...entry }: AuditEntry & { detail?: string | undefined }): Promise<void> {
     observe({
       kind: 'tool-called',
       requestId: entry.requestId,
@@ -171,17 +147,22 @@ export function createDoor(parts: DoorParts): Door {
 // Private
 
 const MAX_PROFILES = 1000;
+/** What a tool finds that asks for a place without being `atPlace`: names that no schema has. */
+const NOWHERE: Place = { customer: '', entity: '', environment: 'prod', database: '', schema: '', roleId: '' };
 const MAX_RECORDED_NAME = 80;
 
 interface Prepared {
-  tool: Tool<never>;
-  input: never;
+  tool: Tool;
+  input: unknown;
   place: Place | undefined;
   known: Partial<AuditEntry>;
 }
 
-interface Refused {
+interface Failed {
   error: FrameError;
+}
+
+interface Refused extends Failed {
   /** What is known of the call by then, for its record. */
   known: Partial<AuditEntry>;
 }
@@ -204,33 +185,13 @@ function profileOf(caller: Caller): string {
   return `${[...caller.tools].sort().join(',')} ${places.join(' ')}`;
 }
 
-function requireObject(args: unknown): Record<string, unknown> {
-  if (typeof args === 'object' && args !== null && !Array.isArray(args)) return args as Record<string, unknown>;
-  throw new FrameError('args/invalid', 'The arguments must be an object.');
-}
-
-function parseInput(tool: Tool<never>, args: Record<string, unknown>): never {
-  const parsed = tool.input.safeParse(args);
-  if (parsed.success) return parsed.data;
-  const known = Object.keys((tool.input as { shape?: object }).shape ?? {});
-  const [first] = parsed.error.issues;
-  throw new FrameError('args/invalid', parsed.error.issues.slice(0, 5).map(toSentence).join(' '), {
-    hint: first && hintFor(first, known),
-  });
-}
-
-function toSentence(issue: z.core.$ZodIssue): string {
-  const where = issue.path.map((part, i) => (typeof part === 'number' ? `[${part}]` : i ? `.${String(part)}` : part));
-  if (issue.code === 'unrecognized_keys') {
-    return `There is no argument ${issue.keys.map(key => `\`${[...where, key].join('.')}\``).join(', ')}.`;
+function tooLate({ kind }: Tool): FrameError {
+  if (kind === 'read') {
+    return new FrameError('limit/time', 'The call took too long.', { retryable: true, hint: 'Ask for less at once.' });
   }
-  return `\`${where.map(String).join('') || 'arguments'}\`: ${issue.message}.`;
-}
-
-function hintFor(issue: z.core.$ZodIssue, known: string[]): string | undefined {
-  if (issue.code !== 'unrecognized_keys' || issue.path.length > 0) return undefined;
-  const guess = didYouMean(issue.keys[0] ?? '', known);
-  return guess ? `Did you mean \`${guess}\`?` : `Arguments are: ${known.join(', ') || 'none'}.`;
+  return new FrameError('outcome-unknown', 'The call took too long; the change may have been made or not.', {
+    hint: 'Look at the data, or repeat it with the same idempotency_key.',
+  });
 }
 
 function unknownTool(name: string, mine: readonly ToolListing[]): FrameError {
@@ -243,8 +204,17 @@ function unknownTool(name: string, mine: readonly ToolListing[]): FrameError {
   });
 }
 
+/** What the audit keeps of how it ended, and what only our log keeps. */
+function factsOf(
+  done: Answer | Failed,
+): Pick<AuditEntry, 'outcome' | 'code' | 'rows'> & { detail?: string | undefined } {
+  if (!('error' in done)) return { outcome: 'ok', rows: done.rows };
+  const { code, detail } = done.error;
+  return { outcome: outcomeOf(code), code, detail };
+}
+
 /** Refused: the caller asked for what may not or cannot be. Unknown: nobody can say whether it happened. */
-function outcomeOf({ code }: FrameError): 'refused' | 'error' | 'unknown' {
+function outcomeOf(code: ErrorCode): 'refused' | 'error' | 'unknown' {
   if (code === 'outcome-unknown') return 'unknown';
   return code === 'internal' || code === 'unavailable' ? 'error' : 'refused';
 }

@@ -10,7 +10,7 @@ import { planChange } from './schema/plan-change.ts';
 import type { Tool } from './tool.ts';
 
 /** Every tool there is, in the order in which clients see them. */
-export const CATALOGUE: readonly Tool<never>[] = [
+export const CATALOGUE: readonly Tool[] = [
   getContext,
   describeTables,
   selectRows,

@@ -8,7 +8,7 @@ export interface Door {
   /** Never throws. An unknown tool and one that the caller may not call answer alike: `args/unknown-tool`. */
   call(caller: Caller, tool: string, args: unknown, request: RequestFacts): Promise<Outcome>;
   /** Records that a known member of a customer was turned away before a tool was named. */
-  turnedAway(customer: string, person: Person, code: ErrorCode, request: RequestFacts): Promise<void>;
+  turnedAway(customer: string, person: Person, code: ErrorCode, requestId: string): Promise<void>;
 }
 
 export interface RequestFacts {

@@ -10,7 +10,7 @@ import type { Tool } from './tool.ts';
  */
 export type BaseListing = Pick<ToolListing, 'inputSchema' | 'outputSchema'>;
 
-export function prepareListing(tool: Tool<never>): BaseListing {
+export function prepareListing(tool: Tool): BaseListing {
   return {
     inputSchema: toPlainSchema(z.toJSONSchema(tool.input, { io: 'input', reused: 'inline', unrepresentable: 'any' })),
     outputSchema: optional(
@@ -19,7 +19,7 @@ export function prepareListing(tool: Tool<never>): BaseListing {
   };
 }
 
-export function listingFor(caller: Caller, tool: Tool<never>, base: BaseListing): ToolListing {
+export function listingFor(caller: Caller, tool: Tool, base: BaseListing): ToolListing {
   return {
     name: tool.name,
     title: tool.title,

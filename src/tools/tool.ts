@@ -74,3 +74,8 @@ export interface ResultLimits {
 export function defineTool<Input>(tool: Tool<Input>): Tool<Input> {
   return tool;
 }
+
+/** Who may use what was sealed for them: one person of one tenant. */
+export function callerKey({ person }: Caller): string {
+  return `${person.tenantId}/${person.objectId}`;
+}

@@ -1,0 +1,128 @@
+import { enableCompileCache } from 'node:module';
+import { FrameError, formatMistake, WrongConfiguration } from './errors.ts';
+import type { Command, Io } from './operator/command.ts';
+
+/**
+ * The `frame` command: argv → one command file, loaded only when it is asked for. The table below is all there is.
+ */
+interface Entry {
+  summary: string;
+  load(): Promise<Command>;
+}
+
+const COMMANDS: Record<string, Entry> = {
+  start: {
+    summary: 'everything for local use: Postgres, a stand-in Entra, sample people and data, the gateway',
+    load: async () => {
+      const [{ createStartCommand }, { openGateway }] = await Promise.all([
+        import('./demo/start.ts'),
+        import('./gateway.ts'),
+      ]);
+      return createStartCommand(openGateway);
+    },
+  },
+  serve: {
+    summary: 'one gateway (a slot) against a real database, from configuration',
+    load: async () => {
+      const [{ createServeCommand }, { openGateway }] = await Promise.all([
+        import('./operator/commands/serve.ts'),
+        import('./gateway.ts'),
+      ]);
+      return createServeCommand(openGateway);
+    },
+  },
+  check: {
+    summary: 'reads all configuration and prints every mistake with file, line and column',
+    load: async () => {
+      const [{ createCheckCommand }, { TOOL_NAMES }] = await Promise.all([
+        import('./operator/commands/check.ts'),
+        import('./tools/catalogue.ts'),
+      ]);
+      return createCheckCommand(TOOL_NAMES);
+    },
+  },
+  migrate: {
+    summary: 'creates or upgrades databases, schemas, roles and rights for all customers',
+    load: async () => (await import('./operator/commands/migrate.ts')).migrateCommand,
+  },
+  import: {
+    summary: 'loads a CSV or JSON file into a table, all or nothing',
+    load: async () => (await import('./operator/commands/import.ts')).importCommand,
+  },
+  can: {
+    summary: 'which rule admits a person, which tools they get, and why not the others',
+    load: async () => {
+      const [{ createCanCommand }, { CATALOGUE }] = await Promise.all([
+        import('./operator/commands/can.ts'),
+        import('./tools/catalogue.ts'),
+      ]);
+      return createCanCommand(CATALOGUE);
+    },
+  },
+  audit: {
+    summary: 'audit verify: is the record whole?',
+    load: async () => (await import('./operator/commands/audit.ts')).auditCommand,
+  },
+  token: {
+    summary: 'with the stand-in Entra only: prints an access token',
+    load: async () => (await import('./demo/token.ts')).tokenCommand,
+  },
+};
+
+const io: Io = {
+  env: process.env,
+  cwd: process.cwd(),
+  stdin: process.stdin,
+  out: line => process.stdout.write(`${line}\n`),
+  err: line => process.stderr.write(`${line}\n`),
+  status: text => void (process.stderr.isTTY && process.stderr.write(`\r\x1b[K${text}`)),
+  isTerminal: process.stderr.isTTY === true,
+};
+
+enableCompileCache();
+const code = await main(process.argv.slice(2));
+process.exitCode ||= code;
+
+// Private
+
+async function main([name = '--help', ...args]: string[]): Promise<number> {
+  if (name === '--help' || name === '-h' || name === 'help') return showUsage();
+  const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (!entry) {
+    io.err(`frame: there is no command \`${name}\`. \`frame --help\` lists them.`);
+    return 2;
+  }
+  try {
+    const command = await entry.load();
+    if (args.includes('--help') || args.includes('-h')) {
+      io.out(command.usage);
+      return 0;
+    }
+    return await command.run(args, io);
+  } catch (thrown) {
+    return explain(thrown);
+  }
+}
+
+function showUsage(): number {
+  const width = Math.max(...Object.keys(COMMANDS).map(name => name.length));
+  io.out('Usage: frame <command> [options]\n');
+  for (const [name, { summary }] of Object.entries(COMMANDS)) io.out(`  ${name.padEnd(width)}  ${summary}`);
+  io.out('\n`frame <command> --help` says more.');
+  return 0;
+}
+
+/** Exit code and a sentence for whatever stopped a command: 2 for configuration, 1 for the rest. */
+function explain(thrown: unknown): number {
+  if (thrown instanceof WrongConfiguration) {
+    for (const mistake of thrown.mistakes) io.err(formatMistake(mistake));
+    return 2;
+  }
+  if (thrown instanceof FrameError) {
+    io.err(`frame: ${thrown.message}${thrown.hint ? ` ${thrown.hint}` : ''}`);
+    if (thrown.detail && process.env.FRAME_LOG === 'debug') io.err(thrown.detail);
+    return 1;
+  }
+  io.err(`frame: ${thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)}`);
+  return 1;
+}

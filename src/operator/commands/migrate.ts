@@ -1,0 +1,70 @@
+import { readSettings } from '../../config/settings.ts';
+import { readCustomers, servedCustomers } from '../../customers/customers-file.ts';
+import { type CustomerReport, type ProvisionReport, provision } from '../../database/provision.ts';
+import { openServer } from '../../database/server.ts';
+import { FrameError } from '../../errors.ts';
+import { observeNothing } from '../../observe.ts';
+import { createKeyring } from '../../vault/keyring.ts';
+import { readMasterKey } from '../../vault/master-key.ts';
+import { defineCommand, EXIT, type Io } from '../command.ts';
+
+/** Creates or upgrades what customers.yaml asks for, and prints what was done. */
+export const migrateCommand = defineCommand({
+  usage: `Usage: frame migrate [options]
+
+Creates or upgrades databases, schemas, logins and rights for all customers in customers.yaml. Safe to repeat and to
+race. Nothing is ever dropped. Exit code 75 while another one is at work.`,
+  options: {},
+  async run({ flags, isJson }, io) {
+    const settings = await readSettings(io.env, flags, io.cwd);
+    const roles = new Set(settings.roles.keys());
+    const all = await readCustomers(settings.customersFile, { roles, env: io.env });
+    const customers = servedCustomers(all, settings.customer);
+    const keyring = createKeyring(await readMasterKey(settings.masterKeyFile, settings.masterKeyMayBeCreated));
+    const server = await openServer({ ...settings, observe: observeNothing });
+    try {
+      const report = await provision(server, customers, keyring.rolePassword, observeNothing);
+      print(settings.customer ? onlyOf(settings.customer, report) : report, isJson, io);
+      return EXIT.ok;
+    } catch (thrown) {
+      if (!(thrown instanceof FrameError) || thrown.code !== 'limit/lock') throw thrown;
+      io.err([thrown.message, thrown.hint].join(' '));
+      return EXIT.locked;
+    } finally {
+      await server.close();
+    }
+  },
+});
+
+// Private
+
+/** Customers that were not asked about are not absent. */
+function onlyOf(customer: string, report: ProvisionReport): ProvisionReport {
+  return { ...report, absent: report.absent.filter(place => place.customer === customer) };
+}
+
+function print(report: ProvisionReport, isJson: boolean, io: Io): void {
+  if (isJson) {
+    io.out(JSON.stringify(report));
+    return;
+  }
+  for (const customer of report.customers) io.out(`${customer.customer}: ${summaryOf(customer)}`);
+  if (report.mended.length > 0) io.out(`server: ${count(report.mended.length, 'wall')} built or mended`);
+  for (const { customer, entity, environment } of report.absent) {
+    io.out(`${customer}/${entity}:${environment} is not in customers.yaml any more; its data was left alone`);
+  }
+  for (const warning of report.warnings) io.err(`warning: ${warning}`);
+}
+
+function summaryOf({ created, mended, migrated }: CustomerReport): string {
+  const done = [
+    ...(created.length > 0 ? [`created ${created.join(', ')}`] : []),
+    ...(mended.length > 0 ? [`${count(mended.length, 'wall')} built or mended`] : []),
+    ...(migrated.length > 0 ? [`${count(migrated.length, 'migration')} applied`] : []),
+  ];
+  return done.join('; ') || 'up to date';
+}
+
+function count(number: number, one: string): string {
+  return `${number} ${one}${number === 1 ? '' : 's'}`;
+}

@@ -1,0 +1,57 @@
+import { once } from 'node:events';
+import { readSettings, type Settings } from '../../config/settings.ts';
+import { TOOL_NAMES } from '../../tools/catalogue.ts';
+import { type Command, defineCommand, EXIT } from '../command.ts';
+
+/** What this command needs of a gateway; gateway.ts stands above the operator's room. */
+export interface Running {
+  reload(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export type OpenGateway = (settings: Settings, env: NodeJS.ProcessEnv) => Promise<Running>;
+
+export function createServeCommand(openGateway: OpenGateway): Command {
+  return defineCommand({
+    usage: `Usage: frame serve
+
+One gateway (a slot): the MCP endpoint, discovery and health, until SIGTERM or SIGINT. It drains before it ends.
+With FRAME_DATABASE_URL it changes nothing in the database and refuses to start when something is missing; without, it
+starts the embedded Postgres and brings it up to date first. SIGHUP reads customers.yaml again.`,
+    options: {},
+    async run({ flags }, io) {
+      const settings = await readSettings(io.env, flags, io.cwd, { toolNames: TOOL_NAMES });
+      const gateway = await openGateway(settings, io.env);
+      surviveWhatCanBeSurvived(io.err);
+      process.on('SIGHUP', () => void gateway.reload());
+      await untilToldToStop();
+      await gateway.close();
+      return EXIT.ok;
+    },
+  });
+}
+
+/** Resolves on the first SIGTERM or SIGINT. A second one ends the process at once. */
+export async function untilToldToStop(): Promise<void> {
+  await Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')]);
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => process.exit(EXIT.failed));
+}
+
+/**
+ * A promise that nobody waited for must not end the process for all customers. An exception that nobody caught leaves
+ * unknown state behind, so that one drains and ends it: the supervisor starts it again.
+ */
+export function surviveWhatCanBeSurvived(report: (line: string) => void): void {
+  process.on('unhandledRejection', reason => report(`unhandled rejection: ${describe(reason)}`));
+  process.on('uncaughtException', error => {
+    report(`uncaught exception: ${describe(error)}`);
+    process.exitCode = EXIT.failed;
+    process.kill(process.pid, 'SIGTERM');
+  });
+}
+
+// Private
+
+function describe(thrown: unknown): string {
+  return thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);
+}

@@ -1,0 +1,120 @@
+import { openConnection } from '../../database/connect.ts';
+import { loginOf, type Place } from '../../database/place.ts';
+import { quoteName } from '../../database/quote.ts';
+import { runTransaction } from '../../database/transaction.ts';
+import { didYouMean } from '../../did-you-mean.ts';
+import { FrameError, toFrameError } from '../../errors.ts';
+import type { Catalog } from '../../tables/catalog.ts';
+import { explain } from '../../tables/explain.ts';
+import { quoteQualified } from '../../tables/quote.ts';
+import { createTableAsOperator } from '../../tables/schema/create-table.ts';
+import { announceSchema } from '../../tables/shared-catalog.ts';
+import type { Table } from '../../tables/table.ts';
+import type { OpenDatabase } from '../open-database.ts';
+import { type TargetColumn, toCopyText } from './copy-rows.ts';
+import type { ImportFile } from './file.ts';
+import { badLine } from './source.ts';
+import type { Survey } from './survey.ts';
+
+export interface LoadParts {
+  database: OpenDatabase;
+  catalog: Catalog;
+  place: Place;
+  table: string;
+  file: ImportFile;
+  survey: Survey;
+  onProgress(bytes: number, rows: number): void;
+}
+
+/**
+ * Makes the table if it is missing and copies all rows, in one transaction of the login that owns the schema. Throws
+ * `row/…` with the line of the first bad row; then nothing was made or loaded.
+ */
+export async function load(parts: LoadParts): Promise<{ created: boolean }> {
+  const { database, place } = parts;
+  const { role, database: name } = loginOf(place, 'own');
+  const connection = await openConnection({
+    address: database.server.address,
+    user: role,
+    password: database.passwordOf(role),
+    database: name,
+    // A large file may take longer than a change of the tables may; only this session is freed of the limit.
+    settings: { statement_timeout: '0', idle_in_transaction_session_timeout: '0' },
+    limits: { connectMs: 5000, graceMs: 1000, queryMs: 0, maxAnswerBytes: 8_000_000 },
+  });
+  try {
+    const existing = await findTable(parts);
+    await runTransaction(
+      connection,
+      async session => {
+        if (!existing)
+          await createTableAsOperator({ ...parts, pools: database.pools }, session, newTable(parts), Date.now());
+        await copy(connection, parts, existing);
+      },
+      {},
+    );
+    await announceSchema(database.pools, place);
+    await connection.query(`analyze ${quoteQualified(place.schema, parts.table)}`, [], false);
+    return { created: !existing };
+  } finally {
+    await connection.close();
+  }
+}
+
+// Private
+
+async function findTable({ catalog, place, table }: LoadParts): Promise<Table | undefined> {
+  const { tables } = await catalog.tables(place);
+  return tables.find(({ name }) => name === table);
+}
+
+function newTable({ table, survey }: LoadParts) {
+  return { name: table, columns: survey.columns.map(({ name, type }) => ({ name, type })) };
+}
+
+async function copy(
+  connection: Awaited<ReturnType<typeof openConnection>>,
+  { place, table, file, survey, onProgress }: LoadParts,
+  existing: Table | undefined,
+): Promise<void> {
+  const columns = existing ? survey.columns.map(column => fitInto(existing, column)) : survey.columns;
+  // Only tables of ours know who made a row.
+  const hasAuthor = !existing || existing.columns.some(({ name, isProtected }) => name === 'created_by' && isProtected);
+  const names = [...columns.map(({ name }) => name), ...(hasAuthor ? ['created_by'] : [])].map(quoteName);
+  const lines: number[] = [];
+  let bytes = 0;
+  const rows = file.rows(count => {
+    bytes += count;
+  });
+  const text = toCopyText(rows, columns, hasAuthor ? ['operator'] : [], line => {
+    lines.push(line);
+    onProgress(bytes, lines.length);
+  });
+  const target = quoteQualified(place.schema, table);
+  try {
+    await connection.copyIn(`copy ${target} (${names.join(', ')}) from stdin`, text);
+  } catch (thrown) {
+    throw withLine(thrown, lines, existing);
+  }
+}
+
+function fitInto(table: Table, { source, name }: { source: string; name: string }): TargetColumn {
+  const column = table.columns.find(candidate => candidate.name === name && !candidate.isProtected);
+  if (column) return { source, name, type: column.type };
+  const free = table.columns.filter(({ isProtected }) => !isProtected).map(candidate => candidate.name);
+  const guess = didYouMean(name, free);
+  throw new FrameError('table/no-such-column', `\`${table.name}\` has no column \`${name}\` for \`${source}\`.`, {
+    hint: guess
+      ? `Did you mean \`${guess}\`? Nothing was loaded.`
+      : `Its columns are ${free.join(', ')}. Nothing was loaded.`,
+  });
+}
+
+/** Postgres counts the lines of what we sent, which are rows; a row of the file may be several lines, or share one. */
+function withLine(thrown: unknown, lines: readonly number[], table: Table | undefined): unknown {
+  const where = thrown instanceof Error && 'where' in thrown ? String(thrown.where) : '';
+  const line = lines[Number(/, line (\d+)/.exec(where)?.[1]) - 1];
+  const explained = table ? explain(thrown, 'insert', table) : thrown;
+  if (line === undefined || !('where' in Object(thrown))) return explained;
+  return badLine(line, explained instanceof FrameError ? explained.message : toFrameError(thrown).message);
+}

@@ -1,0 +1,37 @@
+import type { z } from 'zod';
+import { didYouMean } from '../did-you-mean.ts';
+import { FrameError } from '../errors.ts';
+import type { Tool } from './tool.ts';
+
+/** Throws `args/invalid` for anything but a JSON object. */
+export function requireObject(args: unknown): Record<string, unknown> {
+  if (typeof args === 'object' && args !== null && !Array.isArray(args)) return args as Record<string, unknown>;
+  throw new FrameError('args/invalid', 'The arguments must be an object.');
+}
+
+/** What a tool gets of the arguments; throws `args/invalid` with the first five things that are wrong. */
+export function readInput(tool: Tool, args: Record<string, unknown>): unknown {
+  const parsed = tool.input.safeParse(args);
+  if (parsed.success) return parsed.data;
+  const known = Object.keys((tool.input as { shape?: object }).shape ?? {});
+  const [first] = parsed.error.issues;
+  throw new FrameError('args/invalid', parsed.error.issues.slice(0, 5).map(toSentence).join(' '), {
+    hint: first && hintFor(first, known),
+  });
+}
+
+// Private
+
+function toSentence(issue: z.core.$ZodIssue): string {
+  const where = issue.path.map((part, i) => (typeof part === 'number' ? `[${part}]` : i ? `.${String(part)}` : part));
+  if (issue.code === 'unrecognized_keys') {
+    return `There is no argument ${issue.keys.map(key => `\`${[...where, key].join('.')}\``).join(', ')}.`;
+  }
+  return `\`${where.map(String).join('') || 'arguments'}\`: ${issue.message}.`;
+}
+
+function hintFor(issue: z.core.$ZodIssue, known: string[]): string | undefined {
+  if (issue.code !== 'unrecognized_keys' || issue.path.length > 0) return undefined;
+  const guess = didYouMean(issue.keys[0] ?? '', known);
+  return guess ? `Did you mean \`${guess}\`?` : `Arguments are: ${known.join(', ') || 'none'}.`;
+}
