@@ -34,7 +34,12 @@ const gatewaySchema = z.strictObject({
     keep_alive_seconds: whole(75, 1),
     max_connections: whole(2_000, 1),
     drain_seconds: whole(25, 0),
-  }),
+  }).refine(
+    ({ headers_timeout_seconds, request_timeout_seconds }) => headers_timeout_seconds <= request_timeout_seconds,
+    {
+      error: 'must have a headers_timeout_seconds of at most request_timeout_seconds',
+    },
+  ),
   calls: section({
     timeout_seconds: whole(60, 1, 100),
     max_concurrent: whole(200, 1),

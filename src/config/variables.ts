@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseHostPort, whyNotOrigin } from '../address.ts';
 import { didYouMean } from '../did-you-mean.ts';
@@ -56,7 +57,7 @@ export function readVariables(
     'write postgres://user:password@host:port/database',
   );
   const variables: Variables = {
-    configFolder: read('FRAME_CONFIG', path('config'), path, 'name a folder'),
+    configFolder: read('FRAME_CONFIG', defaultConfigFolder(cwd), path, 'name a folder'),
     customersFile: read('FRAME_CUSTOMERS', path('customers.yaml'), path, 'name a file'),
     customer: read('FRAME_CUSTOMER', undefined, toCustomerId, 'name one customer of customers.yaml by its id'),
     databaseUrl,
@@ -82,6 +83,12 @@ export function readVariables(
 }
 
 // Private
+
+/** `config` here; a command that runs somewhere else takes what Frame ships, which changes nothing of its defaults. */
+function defaultConfigFolder(cwd: string): string {
+  const here = resolve(cwd, 'config');
+  return existsSync(here) ? here : join(import.meta.dirname, '../../config');
+}
 
 const FLAG_OF = {
   FRAME_CONFIG: 'config',

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type Flags, readVariables } from '../../src/config/variables.ts';
 
@@ -9,7 +10,7 @@ test('everything has a default', () => {
   expect(readVariables({ PATH: '/bin' }, {}, '/work')).toEqual({
     mistakes: [],
     variables: {
-      configFolder: '/work/config',
+      configFolder: join(import.meta.dirname, '../../config'),
       customersFile: '/work/customers.yaml',
       customer: undefined,
       databaseUrl: undefined,
@@ -22,6 +23,11 @@ test('everything has a default', () => {
       logLevel: 'info',
     },
   });
+});
+
+test('a config folder that is here is the one', () => {
+  const root = join(import.meta.dirname, '../..');
+  expect(readVariables({}, {}, root).variables.configFolder).toBe(join(root, 'config'));
 });
 
 test('every variable is read', () => {
