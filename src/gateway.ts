@@ -1,17 +1,17 @@
 import { type AccessLimits, createAccess } from './access/authenticate.ts';
-import { type AuditLog, createAuditLog } from './audit/audit.ts';
+import { createAuditLog } from './audit/audit.ts';
 import type { Settings } from './config/settings.ts';
 import type { Customer } from './customers/customer.ts';
 import { servedCustomers } from './customers/customers-file.ts';
 import { openRegistry, type Registry } from './customers/registry.ts';
 import { assertWalls } from './database/assert-walls.ts';
-import { type MigrationState, migrationState } from './database/migrate.ts';
-import { AUDIT_LOGIN, CONTROL_LOGIN, type Place } from './database/place.ts';
-import { createPlaces } from './database/places.ts';
+import { AUDIT_LOGIN, CONTROL_LOGIN } from './database/place.ts';
+import { createPlaces, type Places } from './database/places.ts';
 import { createPools, type Pools } from './database/pools.ts';
 import { provision } from './database/provision.ts';
 import { readPlaces } from './database/registry.ts';
 import { openServer } from './database/server.ts';
+import { watchMigrations } from './database/watch-migrations.ts';
 import { createApp } from './http/app.ts';
 import { listen } from './http/listen.ts';
 import { createMarks } from './http/marks.ts';
@@ -20,11 +20,12 @@ import { createSites } from './http/sites.ts';
 import { createMcpEndpoint } from './mcp/endpoint.ts';
 import { createObserver, type Observe } from './observe.ts';
 import { createCatalog } from './tables/catalog.ts';
+import { keepHouse } from './tables/keep-house.ts';
 import { shareCatalog } from './tables/shared-catalog.ts';
 import { createDoor } from './tools/call-tool.ts';
 import { CATALOGUE, TOOL_NAMES } from './tools/catalogue.ts';
 import type { Door } from './tools/door.ts';
-import type { Means } from './tools/tool.ts';
+import type { Means, ResultLimits } from './tools/tool.ts';
 import { createKeyring } from './vault/keyring.ts';
 import { readMasterKey } from './vault/master-key.ts';
 
@@ -78,7 +79,11 @@ export async function openGateway(settings: Settings, env: NodeJS.ProcessEnv): P
   );
   const audit = createAuditLog({ pools: auditPools, login: AUDIT_LOGIN, limits: config.audit, observe, now: Date.now });
   opening.defer(() => audit.close());
-  opening.defer(startSweeping(audit, observe));
+  // A process that was killed left intents without an outcome: whoever runs closes them as unknown.
+  opening.defer(every(SWEEP_EVERY_MS, 'audit sweep', () => audit.sweep(), observe));
+  opening.defer(
+    every(KEEP_HOUSE_EVERY_MS, 'housekeeping', () => keepAllHouses(pools, places, config.results), observe),
+  );
 
   const means: Means = {
     pools,
@@ -167,7 +172,7 @@ export async function openGateway(settings: Settings, env: NodeJS.ProcessEnv): P
 /** How long a change by somebody who tells nobody (psql) may go unnoticed. */
 const CATALOG_TTL_MS = 30_000;
 const SWEEP_EVERY_MS = 60_000;
-const MIGRATIONS_TTL_MS = 30_000;
+const KEEP_HOUSE_EVERY_MS = 3_600_000;
 
 /** The customers of this process; the same array until the registry changes. */
 function createServed(registry: Registry, pinnedTo: string | undefined): () => readonly Customer[] {
@@ -203,27 +208,19 @@ function leastRoleFor({ roles }: Settings, tool: string): string | undefined {
     .map(([role]) => role)[0];
 }
 
-/** A process that was killed left intents without an outcome: whoever runs closes them as unknown. */
-function startSweeping(audit: AuditLog, observe: Observe): () => void {
-  const sweep = () =>
-    audit.sweep().catch(error => observe({ kind: 'crash-averted', where: 'audit sweep', error })) as Promise<unknown>;
-  void sweep();
-  const timer = setInterval(sweep, SWEEP_EVERY_MS).unref();
+/** Repeats work for as long as the gateway runs; one round at a time, and a failure is no more than an observation. */
+function every(milliseconds: number, name: string, work: () => Promise<unknown>, observe: Observe): () => void {
+  let isBusy = false;
+  const round = async () => {
+    if (isBusy) return;
+    isBusy = true;
+    await work().catch(error => observe({ kind: 'crash-averted', where: name, error }));
+    isBusy = false;
+  };
+  const timer = setInterval(round, milliseconds).unref();
   return () => clearInterval(timer);
 }
 
-/** What `ready` says of migrations; read again at most every half minute, for only `frame migrate` changes it. */
-function watchMigrations(pools: Pools, places: () => readonly Place[], now: () => number) {
-  let state: MigrationState | undefined;
-  let readAt = Number.NEGATIVE_INFINITY;
-  return {
-    newest: () => (state ? `${state.applied}/${state.latest}` : null),
-    async check() {
-      if (now() - readAt > MIGRATIONS_TTL_MS || state?.behind.length) {
-        state = await migrationState(pools, places());
-        readAt = now();
-      }
-      if (state?.behind.length) throw new Error(`behind: ${state.behind.join(', ')}; run frame migrate`);
-    },
-  };
+async function keepAllHouses(pools: Pools, places: Places, { softDropDays }: ResultLimits): Promise<void> {
+  for (const place of places.all()) await keepHouse(pools, place, { now: Date.now(), softDropDays });
 }

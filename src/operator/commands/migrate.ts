@@ -1,37 +1,36 @@
 import { readSettings } from '../../config/settings.ts';
 import { readCustomers, servedCustomers } from '../../customers/customers-file.ts';
 import { type CustomerReport, type ProvisionReport, provision } from '../../database/provision.ts';
-import { openServer } from '../../database/server.ts';
 import { FrameError } from '../../errors.ts';
 import { observeNothing } from '../../observe.ts';
-import { createKeyring } from '../../vault/keyring.ts';
-import { readMasterKey } from '../../vault/master-key.ts';
-import { defineCommand, EXIT, type Io } from '../command.ts';
+import { defineCommand, EXIT, type Io, WrongUsage } from '../command.ts';
+import { openDatabase } from '../open-database.ts';
 
 /** Creates or upgrades what customers.yaml asks for, and prints what was done. */
 export const migrateCommand = defineCommand({
   usage: `Usage: frame migrate [options]
 
 Creates or upgrades databases, schemas, logins and rights for all customers in customers.yaml. Safe to repeat and to
-race. Nothing is ever dropped. Exit code 75 while another one is at work.`,
-  options: {},
-  async run({ flags, isJson }, io) {
+race. No data is ever dropped. Exit code 75 when another one, or a lock on a table, is in the way for too long.
+  --wait SECONDS      how long another one may take; default: 60`,
+  options: { wait: { type: 'string', default: '60' } },
+  async run({ values: { wait }, flags, isJson }, io) {
+    if (!/^[1-9]\d{0,4}$/.test(wait)) throw new WrongUsage('--wait takes a number of seconds.');
     const settings = await readSettings(io.env, flags, io.cwd);
     const roles = new Set(settings.roles.keys());
     const all = await readCustomers(settings.customersFile, { roles, env: io.env });
     const customers = servedCustomers(all, settings.customer);
-    const keyring = createKeyring(await readMasterKey(settings.masterKeyFile, settings.masterKeyMayBeCreated));
-    const server = await openServer({ ...settings, observe: observeNothing });
+    await using database = await openDatabase(settings, []);
     try {
-      const report = await provision(server, customers, keyring.rolePassword, observeNothing);
+      const report = await provision(database.server, customers, database.passwordOf, observeNothing, {
+        lockWaitSeconds: Number(wait),
+      });
       print(settings.customer ? onlyOf(settings.customer, report) : report, isJson, io);
       return EXIT.ok;
     } catch (thrown) {
       if (!(thrown instanceof FrameError) || thrown.code !== 'limit/lock') throw thrown;
       io.err([thrown.message, thrown.hint].join(' '));
       return EXIT.locked;
-    } finally {
-      await server.close();
     }
   },
 });
@@ -50,6 +49,10 @@ function print(report: ProvisionReport, isJson: boolean, io: Io): void {
   }
   for (const customer of report.customers) io.out(`${customer.customer}: ${summaryOf(customer)}`);
   if (report.mended.length > 0) io.out(`server: ${count(report.mended.length, 'wall')} built or mended`);
+  // On a server that was whole before, each of them is news.
+  if (report.customers.every(({ created }) => created.length === 0)) {
+    for (const sentence of [report, ...report.customers].flatMap(({ mended }) => mended)) io.out(`  ${sentence}`);
+  }
   for (const { customer, entity, environment } of report.absent) {
     io.out(`${customer}/${entity}:${environment} is not in customers.yaml any more; its data was left alone`);
   }

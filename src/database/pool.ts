@@ -1,0 +1,98 @@
+import type { Connection } from './connect.ts';
+import type { Gate } from './gate.ts';
+
+export interface PoolOptions {
+  /** As many as may use this pool at once. */
+  gate: Gate;
+  /** As many as may use all pools at once. */
+  total: Gate;
+  maxLifetimeMs: number;
+  open(): Promise<Connection>;
+  /** A connection was lost that we did not close. */
+  onLost(reason: string): void;
+}
+
+/** The connections of one login: opened when needed, given to one user at a time, the last used first. */
+export interface Pool {
+  use<T>(work: (connection: Connection) => Promise<T>, signal?: AbortSignal): Promise<T>;
+  /** Connections that nobody uses now. */
+  readonly idle: number;
+  /** When the longest unused one came back, in milliseconds of performance.now(); Infinity without one. */
+  readonly idleSince: number;
+  closeLongestIdle(): void;
+  /** Nobody uses it or waits for it, and it holds no connection. */
+  readonly isEmpty: boolean;
+  /** Closes what is idle now and the others when they come back, and resolves then. */
+  close(): Promise<void>;
+}
+
+export function createPool({ gate, total, maxLifetimeMs, open, onLost }: PoolOptions): Pool {
+  const live = new Set<Connection>();
+  /** The longest unused first. */
+  const idle: Kept[] = [];
+  let closing = false;
+
+  async function add(): Promise<Kept> {
+    const connection = await open();
+    const kept = { connection, bornAt: performance.now(), idleSince: 0 };
+    live.add(connection);
+    connection.closed.then(reason => {
+      const index = idle.indexOf(kept);
+      if (index >= 0) idle.splice(index, 1);
+      if (live.delete(connection)) onLost(reason);
+    });
+    return kept;
+  }
+
+  function giveBack(kept: Kept): void {
+    kept.idleSince = performance.now();
+    if (closing || kept.connection.broken || kept.idleSince - kept.bornAt > maxLifetimeMs) retire(kept);
+    else idle.push(kept);
+  }
+
+  function retire({ connection }: Kept): void {
+    live.delete(connection);
+    connection.close();
+  }
+
+  async function useInside<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
+    const kept = idle.pop() ?? (await add());
+    try {
+      return await work(kept.connection);
+    } finally {
+      giveBack(kept);
+    }
+  }
+
+  return {
+    // In this order: who waits for a busy login holds nothing that others wait for.
+    use: (work, signal) => gate.pass(() => total.pass(() => useInside(work), signal), signal),
+    get idle() {
+      return idle.length;
+    },
+    get idleSince() {
+      return idle[0]?.idleSince ?? Number.POSITIVE_INFINITY;
+    },
+    closeLongestIdle() {
+      const kept = idle.shift();
+      if (kept) retire(kept);
+    },
+    get isEmpty() {
+      return gate.inside === 0 && live.size === 0;
+    },
+    async close() {
+      closing = true;
+      const all = [...live].map(({ closed }) => closed);
+      for (const kept of idle.splice(0)) retire(kept);
+      await Promise.all(all);
+    },
+  };
+}
+
+// Private
+
+interface Kept {
+  connection: Connection;
+  bornAt: number;
+  idleSince: number;
+}

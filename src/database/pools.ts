@@ -1,0 +1,169 @@
+import { toFrameError } from '../errors.ts';
+import type { Observe } from '../observe.ts';
+import { type Connection, type ConnectionLimits, openConnection, type Params, type Result } from './connect.ts';
+import { createGate } from './gate.ts';
+import { ConnectionLost } from './lifeline.ts';
+import { startListening } from './listen.ts';
+import { catalogLogin, type Login } from './place.ts';
+import { createPool, type Pool } from './pool.ts';
+import type { ServerAddress } from './socket.ts';
+import { type QueryOptions, runStatement, unknownOutcome } from './statement.ts';
+import { runTransaction, type Session, type TransactionOptions } from './transaction.ts';
+
+export type { Params, QueryOptions, Result, Session, TransactionOptions };
+
+/**
+ * Every query that Frame sends on behalf of somebody: on the login that it belongs to, and on no other. One small lazy
+ * pool per login, all of them bounded together. Postgres' own errors come raw, as postgres.PostgresError.
+ */
+export interface Pools {
+  /** One statement, autocommit. When the answer to a login that may write is lost: `outcome-unknown`. */
+  query(login: Login, text: string, params?: Params, options?: QueryOptions): Promise<Result>;
+  /** BEGIN, work, COMMIT; ROLLBACK when work throws. When the answer to COMMIT is lost: `outcome-unknown`. */
+  transaction<T>(login: Login, work: (session: Session) => Promise<T>, options?: TransactionOptions): Promise<T>;
+  /** Notifications of one channel, on a connection of its own that comes back; `onGap`: some may have been missed. */
+  listen(
+    login: Login,
+    channel: string,
+    onNotify: (payload: string) => void,
+    onGap: () => void,
+  ): Promise<() => Promise<void>>;
+  /** Lets what runs end, refuses the rest. */
+  close(): Promise<void>;
+}
+
+/** The section `pools` of config/gateway.yaml. */
+export interface PoolLimits {
+  /** Connections of each `own_`, `rw_`, `ro_` login; the gateway's own logins have as many as `rw_`. */
+  own: number;
+  rw: number;
+  ro: number;
+  /** Over all logins. Being replaced, one more may be open for a moment. */
+  total: number;
+  acquireTimeoutMs: number;
+  idleSeconds: number;
+  maxLifetimeMinutes: number;
+  maxAnswerBytes: number;
+}
+
+/** What the configuration leaves to us. */
+export type PoolTimes = Omit<ConnectionLimits, 'maxAnswerBytes'>;
+
+export interface PoolsOptions {
+  server: ServerAddress;
+  passwordOf(role: string): string;
+  limits: PoolLimits;
+  observe: Observe;
+  times?: PoolTimes | undefined;
+}
+
+export function createPools({ server, passwordOf, limits, observe, times = TIMES }: PoolsOptions): Pools {
+  const pools = new Map<string, Pool>();
+  const listeners: (() => Promise<void>)[] = [];
+  const total = createGate(limits.total, limits.acquireTimeoutMs, () => observe({ kind: 'database-busy', role: '*' }));
+  const sweeper = setInterval(sweep, SWEEP_MS).unref();
+  const connectionLimits = { ...times, maxAnswerBytes: limits.maxAnswerBytes };
+  let closed = false;
+
+  async function open({ role, database }: Login, onNotify?: OnNotify): Promise<Connection> {
+    const options = {
+      address: server,
+      user: role,
+      password: passwordOf(role),
+      database,
+      limits: connectionLimits,
+      onNotify,
+    };
+    try {
+      if (closed) throw new ConnectionLost('the gateway is shutting down');
+      return await openConnection(options);
+    } catch (thrown) {
+      observe({ kind: 'database-lost', role, reason: toFrameError(thrown).detail ?? '' });
+      throw thrown;
+    }
+  }
+
+  function poolOf(login: Login): Pool {
+    const key = `${login.role}/${login.database}`;
+    const known = pools.get(key);
+    if (known) return known;
+    const pool = createPool({
+      gate: createGate(sizeOf(login.role, limits), limits.acquireTimeoutMs, () =>
+        observe({ kind: 'database-busy', role: login.role }),
+      ),
+      total,
+      maxLifetimeMs: limits.maxLifetimeMinutes * 60_000,
+      open: () => {
+        makeRoom();
+        return open(login);
+      },
+      onLost: reason => observe({ kind: 'database-lost', role: login.role, reason }),
+    });
+    pools.set(key, pool);
+    return pool;
+  }
+
+  /** One more is about to open: the connection that nobody has used for the longest time makes way. */
+  function makeRoom(): void {
+    const all = [...pools.values()];
+    const idle = all.reduce((sum, pool) => sum + pool.idle, 0);
+    if (idle + total.inside <= limits.total) return;
+    all.reduce((one, other) => (other.idleSince < one.idleSince ? other : one)).closeLongestIdle();
+  }
+
+  function sweep(): void {
+    const tooLong = performance.now() - limits.idleSeconds * 1000;
+    for (const [key, pool] of pools) {
+      while (pool.idleSince < tooLong) pool.closeLongestIdle();
+      if (pool.isEmpty) pools.delete(key);
+    }
+  }
+
+  return {
+    async query(login, text, params, options) {
+      return poolOf(login).use(async connection => {
+        try {
+          return await runStatement(connection, text, params, options);
+        } catch (thrown) {
+          throw thrown instanceof ConnectionLost && !isReader(login) ? unknownOutcome(thrown) : thrown;
+        }
+      }, options?.signal);
+    },
+    transaction: (login, work, options = {}) =>
+      poolOf(login).use(connection => runTransaction(connection, work, options), options.signal),
+    async listen(login, channel, onNotify, onGap) {
+      const stop = await startListening({
+        open: onMessage => open(login, onMessage),
+        channel,
+        onNotify,
+        onGap,
+        onCrash: error => observe({ kind: 'crash-averted', where: `notifications of ${channel}`, error }),
+      });
+      listeners.push(stop);
+      return stop;
+    },
+    async close() {
+      closed = true;
+      clearInterval(sweeper);
+      await Promise.all([...pools.values()].map(pool => pool.close()));
+      await Promise.all(listeners.map(stop => stop()));
+    },
+  };
+}
+
+// Private
+
+const TIMES = { connectMs: 3000, graceMs: 1000, queryMs: 30_000 };
+const SWEEP_MS = 1000;
+
+type OnNotify = (channel: string, payload: string) => void;
+
+/** As many as the role may have connections; the gateway's own logins are neither designers nor readers. */
+function sizeOf(role: string, { own, rw, ro }: PoolLimits): number {
+  if (role.startsWith('own_')) return own;
+  return role.startsWith('ro_') ? ro : rw;
+}
+
+function isReader({ role, database }: Login): boolean {
+  return role.startsWith('ro_') || role === catalogLogin(database).role;
+}

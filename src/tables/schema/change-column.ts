@@ -1,0 +1,185 @@
+import { isDeepStrictEqual } from 'node:util';
+import { quoteName } from '../../database/quote.ts';
+import { FrameError } from '../../errors.ts';
+import { invalidArgument } from '../argument.ts';
+import type { Column } from '../table.ts';
+import { type ColumnSettings, MAX_COLUMNS, type NewColumn } from './change.ts';
+import { addIndex, removeIndex } from './change-index.ts';
+import { bareColumn, type ColumnFacts, factsOf } from './column-facts.ts';
+import { columnComments, columnDefinition, defaultSql } from './column-sql.ts';
+import { freeConstraint } from './constraint.ts';
+import { alter, countRows, type Draft, type DraftTable, guardRows } from './draft.ts';
+import { hiddenName, requireNewColumn, requireOwnColumn, requireTable } from './names.ts';
+import { toColumn, withSettings } from './new-column.ts';
+import { reshape } from './reshape.ts';
+import { grantVisible } from './rights.ts';
+import { tryColumn } from './try-column.ts';
+
+export async function addColumn(draft: Draft, asked: { table: string; column: NewColumn }, at: string): Promise<void> {
+  const table = requireTable(draft, asked.table, `${at}.table`);
+  const column = await readNewColumn(draft, table, asked.column, `${at}.column`);
+  await refuseForRows(draft, table, column, `${at}.column`);
+  const [definition, ...comments] = writeColumn(draft, table, column);
+  alter(draft, table, `add column ${definition}`, { reads: needsEveryRow(column) });
+  draft.statements.push(...comments);
+  const value = column.default
+    ? defaultSql(draft.place.schema, column, column.default)
+    : `null::${column.postgresType}`;
+  table.columns.push({ ...column, unique: false, value });
+  if (column.unique) await addIndex(draft, table, { columns: [column.name], unique: true }, `${at}.column.unique`);
+  if (table.hiddenColumns.size > 0) grantVisible(draft, table);
+  draft.undo.unshift({ drop_column: { table: table.name, column: column.name } });
+  draft.done.push(`Added the column \`${table.name}.${column.name}\`.`);
+}
+
+export async function alterColumn(
+  draft: Draft,
+  { table: name, column: columnName, set }: { table: string; column: string; set: ColumnSettings },
+  at: string,
+): Promise<void> {
+  const table = requireTable(draft, name, `${at}.table`);
+  const column = requireOwnColumn(table, columnName, `${at}.column`);
+  const before = factsOf(table, column);
+  const after = withSettings(draft, before.column, set, `${at}.set`);
+  if (isDeepStrictEqual(after, before.column)) throw invalidArgument(`${at}.set`, 'this changes nothing.');
+  await tryColumn(draft, after, `${at}.set`);
+  const lost = await reshape(draft, table, column, { column: after, indexes: [] }, `${at}.set`);
+  draft.undo.unshift({ put_column: { table: name, facts: before } });
+  if (lost > 0) {
+    const reason = `the change of \`${name}.${columnName}\` to ${after.type} lost detail of ${lost} values`;
+    draft.undo.unshift({ impossible: { reason } });
+  }
+  draft.done.push(`Changed the column \`${name}.${columnName}\`: ${Object.keys(set).join(', ')}.`);
+}
+
+/** A column as it was before it was altered. */
+export async function putColumn(
+  draft: Draft,
+  { table: name, facts }: { table: string; facts: ColumnFacts },
+  at: string,
+): Promise<void> {
+  const table = requireTable(draft, name, at);
+  const column = requireOwnColumn(table, facts.column.name, at);
+  const before = factsOf(table, column);
+  const lost = await reshape(draft, table, column, facts, at);
+  draft.undo.unshift({ put_column: { table: name, facts: before } });
+  if (lost > 0) draft.undo.unshift({ impossible: { reason: `going back on \`${name}.${column.name}\` lost detail` } });
+  draft.done.push(`Changed the column \`${name}.${column.name}\` back.`);
+}
+
+export function renameColumn(
+  draft: Draft,
+  { table: name, from, to }: { table: string; from: string; to: string },
+  at: string,
+): void {
+  const table = requireTable(draft, name, `${at}.table`);
+  requireOwnColumn(table, from, `${at}.from`);
+  requireNewColumn(table, to, `${at}.to`);
+  alter(draft, table, `rename column ${quoteName(from)} to ${quoteName(to)}`);
+  renameInDraft(table, from, to);
+  draft.undo.unshift({ rename_column: { table: name, from: to, to: from } });
+  draft.done.push(`Renamed the column \`${name}.${from}\` to \`${to}\`.`);
+}
+
+/** Moves it aside: its values stay for some days, and rows without them can be inserted. */
+export async function dropColumn(
+  draft: Draft,
+  { table: name, column: columnName, hidden = hiddenName(draft) }: { table: string; column: string; hidden?: string },
+  at: string,
+): Promise<void> {
+  const table = requireTable(draft, name, `${at}.table`);
+  const column = requireOwnColumn(table, columnName, `${at}.column`);
+  const facts = factsOf(table, column);
+  const values = await guardRows(draft, table, 'value is not null', column.value);
+  await reshape(draft, table, column, { column: bareColumn(facts.column), indexes: [] }, at);
+  for (const index of table.indexes.filter(({ columns }) => columns.includes(columnName)))
+    removeIndex(draft, table, index);
+  alter(draft, table, `rename column ${quoteName(columnName)} to ${quoteName(hidden)}`);
+  table.columns = table.columns.filter(other => other !== column);
+  table.hiddenColumns.set(hidden, column.value);
+  grantVisible(draft, table);
+  draft.moves.push({ drop: { kind: 'column', table: name, column: columnName, hidden } });
+  draft.rowsAffected += values;
+  draft.undo.unshift({ undrop_column: { table: name, hidden, facts } });
+  draft.done.push(`Dropped the column \`${name}.${columnName}\` with ${values} values.`);
+}
+
+export async function undropColumn(
+  draft: Draft,
+  { table: name, hidden, facts }: { table: string; hidden: string; facts: ColumnFacts },
+  at: string,
+): Promise<void> {
+  const table = requireTable(draft, name, at);
+  const { name: columnName } = facts.column;
+  const value = table.hiddenColumns.get(hidden);
+  if (value === undefined) throw goneForGood(`${name}.${columnName}`);
+  requireNewColumn(table, columnName, at);
+  alter(draft, table, `rename column ${quoteName(hidden)} to ${quoteName(columnName)}`);
+  const column = { ...bareColumn(facts.column), value };
+  table.hiddenColumns.delete(hidden);
+  table.columns.push(column);
+  await reshape(draft, table, column, facts, at, true);
+  for (const index of facts.indexes) {
+    if (!table.indexes.some(known => known.name === index.name)) await addIndex(draft, table, index, at);
+  }
+  grantVisible(draft, table);
+  draft.moves.push({ undrop: { hidden } });
+  draft.undo.unshift({ drop_column: { table: name, column: columnName, hidden } });
+  draft.done.push(`Brought back the column \`${name}.${columnName}\`.`);
+}
+
+/** With a name that is free and parts that fit each other. */
+export async function readNewColumn(draft: Draft, table: DraftTable, asked: NewColumn, path: string): Promise<Column> {
+  requireNewColumn(table, asked.name, `${path}.name`);
+  const count = table.columns.length + table.hiddenColumns.size;
+  if (count >= MAX_COLUMNS) throw invalidArgument(path, `a table has at most ${MAX_COLUMNS} columns.`);
+  const column = toColumn(draft, asked, path);
+  await tryColumn(draft, column, path);
+  return column;
+}
+
+/** The definition, then the statements that complete it. Its constraints are in the draft from now on. */
+export function writeColumn(draft: Draft, table: DraftTable, column: Column): string[] {
+  const check = column.check && freeConstraint(table, column.name, 'check');
+  const reference = column.references && freeConstraint(table, column.name, 'fkey');
+  if (check) table.checks.push({ name: check, column: column.name, check: column.check });
+  if (reference && column.references) {
+    table.references.push({ name: reference, columns: [column.name], table: column.references });
+  }
+  const words = { schema: draft.place.schema, table: table.name, column, check, reference };
+  return [columnDefinition(words), ...columnComments(words)];
+}
+
+export function goneForGood(what: string): FrameError {
+  return new FrameError('plan/not-restorable', `What \`${what}\` held was dropped for good when its days were over.`);
+}
+
+// Private
+
+async function refuseForRows(draft: Draft, table: DraftTable, column: Column, path: string): Promise<void> {
+  if (!column.required && !column.unique) return;
+  const rows = await countRows(draft, table, 'true');
+  if (rows > 0 && column.required && !column.default) {
+    const missing = `\`${table.name}\` has ${rows} rows without a value for it.`;
+    throw new FrameError('row/missing-value', `\`${path}.required\`: ${missing}`, {
+      hint: 'Give it a default, which they get, or add it without required, fill it and alter it.',
+    });
+  }
+  if (rows > 1 && column.unique && column.default && !('gen_uuid' in column.default)) {
+    const same = `all ${rows} rows of \`${table.name}\` would get the same default.`;
+    throw new FrameError('row/duplicate', `\`${path}.unique\`: ${same}`);
+  }
+}
+
+/** A default that differs from row to row rewrites the table; a check or a reference reads it. */
+function needsEveryRow({ default: value, check, references }: Column): boolean {
+  return Boolean(check || references || (value && 'gen_uuid' in value));
+}
+
+function renameInDraft(table: DraftTable, from: string, to: string): void {
+  const renamed = (name: string) => (name === from ? to : name);
+  for (const column of table.columns) column.name = renamed(column.name);
+  table.indexes = table.indexes.map(index => ({ ...index, columns: index.columns.map(renamed) }));
+  table.checks = table.checks.map(check => ({ ...check, column: check.column && renamed(check.column) }));
+  table.references = table.references.map(known => ({ ...known, columns: known.columns.map(renamed) }));
+}

@@ -1,0 +1,149 @@
+import type { Place } from '../../database/place.ts';
+import { quoteName } from '../../database/quote.ts';
+import { quoteQualified } from '../quote.ts';
+import type { Column, Index, NamedCheck, Reference, Table } from '../table.ts';
+import type { Undo } from './undo.ts';
+
+/**
+ * A schema as it will be once the changes so far are done, and what doing them takes. The changes of one plan see each
+ * other through it. It runs nothing but counts.
+ */
+export interface Draft extends Effects {
+  readonly place: Place;
+  /** The version that these changes make. */
+  readonly version: number;
+  readonly tables: Map<string, DraftTable>;
+  /** Tables and indexes share one space of names, hidden ones included. */
+  readonly relationNames: Set<string>;
+  /** Tables that were dropped and can be brought back, by their hidden names. */
+  readonly hiddenTables: Map<string, HiddenTable>;
+  /** The versions after `version`, newest first. */
+  readLog(version: number): Promise<readonly LoggedVersion[]>;
+  /** The number that `query` gives on the tables as they are now; undefined when this Postgres has no word for it. */
+  count(query: string): Promise<number | undefined>;
+}
+
+export interface DraftTable extends Table {
+  columns: DraftColumn[];
+  indexes: Index[];
+  checks: NamedCheck[];
+  references: Reference[];
+  /** Its name in the database now; undefined for one that this draft makes. */
+  origin: string | undefined;
+  hiddenColumns: HiddenColumns;
+}
+
+/** Columns that were dropped and can be brought back: hidden name → the value that they hold. */
+export type HiddenColumns = Map<string, string>;
+
+export interface HiddenTable {
+  /** As it was when these changes dropped it; undefined for one that was dropped before. */
+  table: DraftTable | undefined;
+  hiddenColumns: HiddenColumns;
+}
+
+export interface DraftColumn extends Column {
+  /** What it will hold, in terms of a row of `origin`. */
+  value: string;
+}
+
+/** What doing the changes takes and leaves behind. */
+export interface Effects {
+  readonly statements: string[];
+  /** In the order in which they would be run to go back. */
+  readonly undo: Undo[];
+  /** One sentence per change. */
+  readonly done: string[];
+  readonly warnings: Set<string>;
+  /** Counts that must still hold when the plan is applied. */
+  readonly guards: Guard[];
+  /** In order: the same thing may go and come more than once on a way back through several versions. */
+  readonly moves: Move[];
+  /** Tables, as they are called now, that some statement locks. */
+  readonly locks: Set<string>;
+  /** Those of them that some statement reads or rewrites as a whole. */
+  readonly scans: Set<string>;
+  rowsAffected: number;
+}
+
+export interface Guard {
+  query: string;
+  rows: number;
+}
+
+/** A table or column that is renamed away, or comes back. */
+export type Move =
+  | { drop: { kind: 'table' | 'column'; table: string; column: string | undefined; hidden: string } }
+  | { undrop: { hidden: string } };
+
+/** One version of the schema's history, as far as going back needs it. */
+export interface LoggedVersion {
+  version: number;
+  /** To be run in this order to get to the version before. */
+  undo: readonly Undo[];
+}
+
+/** A table of the catalog, or one that was moved aside. */
+export function toDraftTable(table: Table, origin: string | undefined, hiddenColumns: HiddenColumns): DraftTable {
+  return {
+    ...table,
+    columns: table.columns.map(column => ({ ...column, value: quoteName(column.name) })),
+    indexes: [...table.indexes],
+    checks: [...table.checks],
+    references: [...table.references],
+    origin,
+    hiddenColumns,
+  };
+}
+
+export function nameOf(draft: Draft, table: { name: string }): string {
+  return quoteQualified(draft.place.schema, table.name);
+}
+
+/** A statement that changes `table`; `reads` says that it looks at every row. */
+export function alter(draft: Draft, table: DraftTable, action: string, { reads = false } = {}): void {
+  touch(draft, table, reads);
+  draft.statements.push(`alter table ${nameOf(draft, table)} ${action}`);
+}
+
+export function touch(draft: Draft, table: DraftTable, reads = false): void {
+  if (table.origin === undefined) return;
+  draft.locks.add(table.origin);
+  if (reads) draft.scans.add(table.origin);
+}
+
+/**
+ * How many rows of the table, as it is now, make `condition` true, where `value` stands for what `expression` gives.
+ * 0 for a table that is not there yet.
+ */
+export async function countRows(
+  draft: Draft,
+  table: DraftTable,
+  condition: string,
+  expression?: string,
+): Promise<number> {
+  const query = countQuery(draft, table, condition, expression);
+  return (query && (await draft.count(query))) || 0;
+}
+
+/** As countRows, and the plan only holds while the count does. */
+export async function guardRows(
+  draft: Draft,
+  table: DraftTable,
+  condition: string,
+  expression?: string,
+): Promise<number> {
+  const query = countQuery(draft, table, condition, expression);
+  const rows = query && (await draft.count(query));
+  if (!query || typeof rows !== 'number') return 0;
+  draft.guards.push({ query, rows });
+  return rows;
+}
+
+// Private
+
+function countQuery(draft: Draft, { origin }: DraftTable, condition: string, expression = 'true'): string | undefined {
+  if (origin === undefined) return undefined;
+  const rows = `select ${expression} as value from ${quoteQualified(draft.place.schema, origin)}`;
+  return `select count(*) from (${rows}) as counted where ${condition}`;
+}

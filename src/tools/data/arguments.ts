@@ -1,0 +1,21 @@
+import { z } from 'zod';
+
+/** Arguments that several data tools share. Short, because every caller's model reads them. */
+export const Where = z
+  .record(z.string(), z.unknown())
+  .describe(
+    '{column: value | null | [values] | {op: value}}, and:[…], or:[…], not:{…}. ' +
+      'op: eq ne gt gte lt lte in not_in like ilike contains starts_with between is_null',
+  );
+
+export const RowValues = z.record(z.string(), z.unknown());
+
+export const MaxRows = z.int().min(1).max(10_000).describe('default 1').optional();
+
+export const IdempotencyKey = z
+  .string()
+  .regex(/^[ -~]{1,200}$/)
+  .describe('repeat with the same key to be sure')
+  .optional();
+
+export const DryRun = z.boolean().describe('check, change nothing').optional();

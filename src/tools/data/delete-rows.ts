@@ -1,0 +1,35 @@
+import { z } from 'zod';
+import { deleteMatches } from '../../tables/delete.ts';
+import { outlineFilter, outlineName } from '../../tables/outline.ts';
+import { workOnTable } from '../../tables/work-on-table.ts';
+import { write } from '../../tables/write.ts';
+import { callerKey, defineTool } from '../tool.ts';
+import { DryRun, MaxRows, Where } from './arguments.ts';
+
+/** Deletes the rows that match, or refuses when more match than were foreseen. */
+export const deleteRows = defineTool({
+  name: 'delete_rows',
+  title: 'Delete rows',
+  description: 'Deletes all rows that match. More than max_rows match: nothing changes, and you learn how many.',
+  kind: 'destructive',
+  idempotent: true,
+  atPlace: true,
+  input: z.strictObject({ table: z.string(), where: Where, max_rows: MaxRows, dry_run: DryRun }),
+  output: z.looseObject({ count: z.number(), dry_run: z.boolean() }),
+  summarize: ({ table, where, max_rows, dry_run }) => ({
+    table: outlineName(table),
+    where: outlineFilter(where),
+    max_rows,
+    dry_run,
+  }),
+  async run({ caller, means, place, signal }, { table: name, where, max_rows: maxRows = 1, dry_run: dryRun }) {
+    const args = { table: name, where, maxRows };
+    const request = { place, callerKey: callerKey(caller), tool: 'delete_rows', arguments: args, dryRun, signal };
+    const answer = await workOnTable(means.catalog, place, name, 'delete', table =>
+      write(means.pools, request, async session => ({
+        count: await deleteMatches(session, table, { where, maxRows }),
+      })),
+    );
+    return { result: answer, rows: dryRun ? 0 : Number(answer.count) };
+  },
+});

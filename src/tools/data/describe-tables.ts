@@ -1,0 +1,112 @@
+import { z } from 'zod';
+import type { Caller } from '../../access/caller.ts';
+import { postgresTypeOf } from '../../tables/column-type.ts';
+import { estimateRows } from '../../tables/estimate.ts';
+import { countFitting } from '../../tables/fit.ts';
+import { outlineNames } from '../../tables/outline.ts';
+import type { Column, Table } from '../../tables/table.ts';
+import { defineTool } from '../tool.ts';
+
+/** What tables there are, in as much detail as asked for, and what the caller may do with their rows. */
+export const describeTables = defineTool({
+  name: 'describe_tables',
+  title: 'Describe tables',
+  description: 'Tables with columns, types, keys, comments and row estimates, and what you may do with them.',
+  kind: 'read',
+  idempotent: true,
+  atPlace: true,
+  input: z.strictObject({
+    tables: z.array(z.string()).describe('only these').optional(),
+    search: z.string().describe('in names and comments').optional(),
+    detail: z.enum(['names', 'summary', 'full']).describe('default summary').optional(),
+  }),
+  output: z.looseObject({
+    tables: z.array(z.looseObject({ name: z.string(), comment: z.string().optional() })),
+    permissions: z.looseObject({}),
+    truncated: z.boolean(),
+  }),
+  summarize: ({ tables, search, detail }) => ({
+    ...(tables && { tables: outlineNames(tables) }),
+    ...(search !== undefined && { search: true }),
+    detail,
+  }),
+  async run({ caller, means, place, signal }, { tables: names, search, detail = 'summary' }) {
+    const wanted = names
+      ? await Promise.all([...new Set(names)].map(name => means.catalog.table(place, name)))
+      : (await means.catalog.tables(place)).tables;
+    const found = wanted.filter(table => search === undefined || speaksOf(table, search));
+    // A guess is no reason to fail: without it the tables are described all the same.
+    const estimates =
+      detail === 'names' ? new Map() : await estimateRows(means.pools, place, found, signal).catch(() => new Map());
+    const described = found.map(table => describeTable(table, detail, estimates.get(table.name)));
+    const fitting = countFitting(described, means.limits.maxResultBytes - 1024);
+    return {
+      rows: fitting,
+      result: {
+        tables: described.slice(0, fitting),
+        permissions: permissionsOf(caller),
+        truncated: fitting < described.length,
+        ...(fitting < described.length && { hint: 'Name the `tables` you need, `search`, or ask for less `detail`.' }),
+      },
+    };
+  },
+});
+
+// Private
+
+type Detail = 'names' | 'summary' | 'full';
+
+function speaksOf({ name, comment, columns }: Table, search: string): boolean {
+  const texts = [name, comment, ...columns.flatMap(column => [column.name, column.comment])];
+  return texts.some(text => text?.toLowerCase().includes(search.toLowerCase()));
+}
+
+function describeTable(table: Table, detail: Detail, rowEstimate: number | undefined) {
+  const { name, comment, columns, primaryKey, indexes } = table;
+  if (detail === 'names') return { name, comment };
+  const facts = { name, comment, row_estimate: rowEstimate, primary_key: primaryKey };
+  if (detail === 'summary') return { ...facts, columns: columns.map(summarizeColumn) };
+  return {
+    ...facts,
+    columns: columns.map(describeColumn),
+    indexes: indexes.map(index => ({
+      name: index.name,
+      columns: index.columns,
+      ...(index.unique && { unique: true }),
+    })),
+  };
+}
+
+function summarizeColumn({ name, type, postgresType, required, references, comment }: Column) {
+  const isOurs = type !== undefined && (type === 'reference' || postgresTypeOf(type) === postgresType);
+  return { name, type: isOurs ? type : postgresType, ...(required && { required }), references, comment };
+}
+
+function describeColumn(column: Column) {
+  const { unique, check, pii, isProtected } = column;
+  return {
+    ...summarizeColumn(column),
+    ...(unique && { unique }),
+    ...describeDefault(column),
+    check,
+    ...(pii && { pii }),
+    ...(isProtected && { read_only: true }),
+  };
+}
+
+function describeDefault({ default: value }: Column) {
+  if (value === undefined) return {};
+  if ('literal' in value) return { default: value.literal };
+  return { default: 'expression' in value ? { set_by_database: true } : value };
+}
+
+function permissionsOf({ tools }: Caller) {
+  const may = (tool: string) => tools.has('*') || tools.has(tool);
+  return {
+    select: may('select_rows'),
+    insert: may('insert_rows'),
+    update: may('update_rows'),
+    delete: may('delete_rows'),
+    change_schema: may('apply_change'),
+  };
+}

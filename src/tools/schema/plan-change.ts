@@ -1,0 +1,43 @@
+import { z } from 'zod';
+import { Changes, outlineChange } from '../../tables/schema/change.ts';
+import { planChanges } from '../../tables/schema/plan.ts';
+import { callerKey, defineTool } from '../tool.ts';
+import { sealPlan } from './plan-token.ts';
+
+/** What changes to the tables would do, exactly, and a token to have it done. Nothing is changed. */
+export const planChange = defineTool({
+  name: 'plan_change',
+  title: 'Plan a change of the tables',
+  description:
+    'Shows exactly what changes to tables would do: SQL, rows affected, warnings. Pass `plan` to apply_change within 10 minutes.',
+  kind: 'read',
+  idempotent: true,
+  atPlace: true,
+  input: z.strictObject({ changes: Changes.describe('in order, each with exactly one key') }),
+  output: z.looseObject({
+    statements: z.array(z.string()),
+    rows_affected: z.number(),
+    warnings: z.array(z.string()),
+    plan: z.string(),
+    expires_at: z.string(),
+    restorable: z.array(z.looseObject({})).optional(),
+  }),
+  summarize: ({ changes }) => ({ changes: changes.map(outlineChange) }),
+  async run(call, { changes }) {
+    const { caller, place, signal, means } = call;
+    const { pools, catalog, limits } = means;
+    const { planMinutes, softDropDays } = limits;
+    const parts = { pools, catalog, place, signal, planMinutes, softDropDays, now: means.now() };
+    const plan = await planChanges({ ...parts, caller: callerKey(caller) }, changes);
+    return {
+      result: {
+        statements: plan.statements,
+        rows_affected: plan.rowsAffected,
+        warnings: plan.warnings,
+        plan: sealPlan(call, plan.id),
+        expires_at: new Date(plan.expiresAt).toISOString(),
+        ...(plan.restorable.length > 0 && { restorable: plan.restorable }),
+      },
+    };
+  },
+});

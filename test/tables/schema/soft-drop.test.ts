@@ -1,0 +1,258 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { loginOf } from '../../../src/database/place.ts';
+import { purgeExpiredDrops } from '../../../src/tables/schema/soft-drop.ts';
+import { freshName } from '../../support/postgres.ts';
+import { openSchemaPlace, type SchemaPlace } from './schema-place.ts';
+
+const DAY_MS = 86_400_000;
+
+let home: SchemaPlace;
+/** A table of every test's own, with two rows, and the version in which it is as made. */
+let bills: string;
+let start: number;
+
+beforeAll(async () => {
+  home = await openSchemaPlace();
+  await home.change({ create_table: { name: 'people', columns: [{ name: 'name', type: 'text' }] } });
+  await home.rows(`insert into $s.people (name) values ('Ada'), ('Bob')`);
+});
+afterAll(() => home?.remove());
+
+beforeEach(async () => {
+  bills = freshName('bills');
+  const made = await home.change({
+    create_table: {
+      name: bills,
+      columns: [
+        { name: 'person', type: 'reference', references: 'people' },
+        { name: 'code', type: 'text', required: true, unique: true },
+        { name: 'total', type: 'integer', required: true, default: 5, check: { min: 0 } },
+      ],
+    },
+  });
+  start = made.version;
+  await home.rows(
+    `insert into $s.${bills} (person, code, total) select id, name, 7 from $s.people where name in ('Ada', 'Bob')`,
+  );
+});
+
+const drop = (column: string) => ({ drop_column: { table: bills, column } });
+const restore = (version: number) => ({ restore_version: { version } });
+const shape = async () => (await home.tables()).find(({ name }) => name === bills);
+
+describe('a dropped column', () => {
+  test('is out of the way of new rows, and comes back with the old values', async () => {
+    const before = await shape();
+    await home.change(drop('code'), drop('person'));
+    await home.rows(`insert into $s.${bills} (total) values (1), (2)`);
+    await home.rows(`delete from $s.${bills} where total = 1`);
+
+    const plan = await home.plan(restore(start));
+    expect(plan.warnings).toEqual([expect.stringMatching(/code` comes back as optional: 1 rows that came since/)]);
+    await home.apply(plan);
+    expect(await home.rows(`select code, person is null, total from $s.${bills} order by total, code`)).toEqual([
+      [null, true, 2],
+      ['Ada', false, 7],
+      ['Bob', false, 7],
+    ]);
+    const optional = before?.columns.map(column => (column.name === 'code' ? { ...column, required: false } : column));
+    expect(await shape()).toEqual({ ...before, columns: optional });
+  });
+
+  test('with a default fills the rows that came since', async () => {
+    const before = await shape();
+    await home.change(drop('total'));
+    await home.rows(`insert into $s.${bills} (code) values ('C')`);
+    await home.change(restore(start));
+    expect(await home.rows(`select code, total from $s.${bills} order by code`)).toEqual([
+      ['Ada', 7],
+      ['Bob', 7],
+      ['C', 5],
+    ]);
+    expect(await shape()).toEqual(before);
+  });
+
+  test('is seen and read by nobody, and what is left is', async () => {
+    await home.change(drop('total'));
+    const hidden = `_dropped_${start + 1}_1`;
+    const schema = home.place.schema;
+    for (const mode of ['ro', 'rw'] as const) {
+      const login = loginOf(home.place, mode);
+      const read = (what: string) => home.pools.query(login, `select ${what} from "${schema}"."${bills}"`);
+      await expect(read(`"${hidden}"`)).rejects.toMatchObject({ code: '42501' });
+      await expect(read('code, person')).resolves.toMatchObject({ count: 2 });
+      await expect(read('count(*)')).resolves.toMatchObject({ rows: [['2']] });
+    }
+    await expect(home.rows(`update $s.${bills} set "${hidden}" = 1`)).rejects.toMatchObject({ code: '42501' });
+    await expect(home.rows(`insert into $s.${bills} ("${hidden}", code) values (1, 'x')`)).rejects.toMatchObject({
+      code: '42501',
+    });
+    expect((await shape())?.columns.map(({ name }) => name)).not.toContain(hidden);
+    await expect(home.plan({ rename_column: { table: bills, from: hidden, to: 'mine' } })).rejects.toMatchObject({
+      code: 'table/no-such-column',
+    });
+
+    await home.change({ add_column: { table: bills, column: { name: 'late', type: 'text' } } });
+    await home.rows(`update $s.${bills} set late = 'x'`);
+    expect(await home.rows(`select late from $s.${bills} limit 1`)).toEqual([['x']]);
+
+    await home.change(restore(start));
+    await home.rows(`delete from $s.${bills} where total = 7 and code = 'Ada'`);
+  });
+
+  test('does not hold back rows that it referred to', async () => {
+    await home.rows(`insert into $s.people (name) values ('Eve')`);
+    await home.rows(`insert into $s.${bills} (person, code) select id, 'E' from $s.people where name = 'Eve'`);
+    await home.change(drop('person'));
+    await home.rows(`delete from $s.people where name = 'Eve'`);
+    const plan = await home.plan(restore(start));
+    expect(plan.warnings).toEqual([expect.stringMatching(/^1 rows of .* name rows of `people` that are gone/)]);
+    await home.apply(plan);
+    await expect(
+      home.rows(`update $s.${bills} set person = gen_random_uuid() where code = 'Ada'`),
+    ).rejects.toMatchObject({ code: '23503' });
+  });
+});
+
+describe('a dropped table', () => {
+  test('comes back with its rows, its keys and its rights, although another took its name', async () => {
+    const before = await shape();
+    await home.change({ drop_table: { name: bills } });
+    await home.change({ create_table: { name: bills, columns: [{ name: 'code', type: 'integer', unique: true }] } });
+    await home.rows(`insert into $s.${bills} (code) values (1)`);
+    await home.change(restore(start));
+    expect(await shape()).toEqual(before);
+    expect(await home.rows(`select code from $s.${bills} order by code`)).toEqual([['Ada'], ['Bob']]);
+    await expect(home.rows(`insert into $s.${bills} (code) values ('Ada')`)).rejects.toMatchObject({ code: '23505' });
+  });
+
+  test('is read by nobody and named by nobody', async () => {
+    await home.change({ drop_table: { name: bills } });
+    const hidden = `_dropped_${start + 1}_1`;
+    for (const mode of ['ro', 'rw'] as const) {
+      const read = home.pools.query(loginOf(home.place, mode), `select code from "${home.place.schema}"."${hidden}"`);
+      await expect(read).rejects.toMatchObject({ code: '42501' });
+    }
+    await expect(home.plan({ rename_table: { from: hidden, to: 'mine' } })).rejects.toMatchObject({
+      code: 'table/not-found',
+    });
+    await expect(home.catalog.table(home.place, hidden)).rejects.toMatchObject({ code: 'table/not-found' });
+  });
+
+  test('does not hold back the table that it referred to', async () => {
+    const parent = freshName('parent');
+    await home.change({ create_table: { name: parent, columns: [] } });
+    await home
+      .change({ alter_column: { table: bills, column: 'person', set: { references: parent } } })
+      .catch(() => home.rows(`update $s.${bills} set person = null`));
+    const { version } = await home.change({
+      alter_column: { table: bills, column: 'person', set: { references: parent } },
+    });
+    await home.change({ drop_table: { name: bills } });
+    await home.change({ drop_table: { name: parent } });
+    await home.change(restore(version));
+    expect((await shape())?.references.map(({ table }) => table)).toEqual([parent]);
+  });
+});
+
+describe('the way back', () => {
+  test('goes through many versions, and forth again', async () => {
+    const shapes = [await shape()];
+    for (const change of [
+      { rename_column: { table: bills, from: 'total', to: 'sum' } },
+      drop('code'),
+      { add_column: { table: bills, column: { name: 'code', type: 'integer', required: true, default: 1 } } },
+      { alter_column: { table: bills, column: 'code', set: { type: 'text' } } },
+      drop('code'),
+      { drop_column: { table: bills, column: 'sum' } },
+    ]) {
+      await home.change(change);
+      shapes.push(await shape());
+    }
+    for (const step of [3, 0, 6, 2, 5, 1, 4, 0]) {
+      await home.change(restore(start + step));
+      expect(await shape()).toEqual(shapes[step]);
+    }
+    expect(await home.rows(`select code, total from $s.${bills} order by code`)).toEqual([
+      ['Ada', 7],
+      ['Bob', 7],
+    ]);
+  });
+
+  test('ends where values lost detail, and says where', async () => {
+    await home.rows(`update $s.${bills} set code = case code when 'Ada' then '007' else '8' end`);
+    await home.change({ alter_column: { table: bills, column: 'code', set: { type: 'integer' } } });
+    const failure = home.plan(restore(start));
+    await expect(failure).rejects.toMatchObject({
+      code: 'plan/not-restorable',
+      message: expect.stringMatching(
+        new RegExp(`restore_version.*version ${start + 1} cannot be taken back:.*lost detail of 1 values`),
+      ),
+    });
+  });
+
+  test('ends where rows do not allow it, and says why', async () => {
+    await home.change({ alter_column: { table: bills, column: 'code', set: { required: false, unique: false } } });
+    await home.rows(`insert into $s.${bills} (code) values (null), ('Ada')`);
+    const failure = home.plan(restore(start));
+    await expect(failure).rejects.toMatchObject({
+      code: 'plan/not-restorable',
+      message: expect.stringMatching(/1 rows have no value/),
+    });
+  });
+
+  test('is listed with every plan, until it ends', async () => {
+    await home.change(drop('total'));
+    await home.change({ drop_table: { name: bills } });
+    const { restorable } = await home.plan({ comment: { table: 'people', text: 'x' } });
+    expect(restorable.slice(0, 2)).toEqual([
+      {
+        table: bills,
+        dropped_at: new Date(home.clock.now).toISOString(),
+        kept_until: new Date(home.clock.now + 7 * DAY_MS).toISOString(),
+        restore_version: start + 1,
+      },
+      expect.objectContaining({ table: bills, column: 'total', restore_version: start }),
+    ]);
+  });
+});
+
+describe('after seven days', () => {
+  const purge = () => purgeExpiredDrops(home.pools, home.place, { now: home.clock.now, softDropDays: 7 });
+  const left = async () =>
+    (
+      await home.asOwner(`select count(*) from pg_attribute a join pg_class c on c.oid = a.attrelid
+        where not attisdropped and (relname like '\\_dropped\\_%' or attname like '\\_dropped\\_%')
+        and relnamespace = '$s'::regnamespace and relkind = 'r'`)
+    ).rows[0]?.[0];
+
+  test('what was dropped is gone for good with the next change, and not before', async () => {
+    const other = freshName('other');
+    await home.change({ create_table: { name: other, columns: [{ name: 'x', type: 'text' }] } });
+    const { version } = await home.change(drop('total'), { drop_table: { name: other } });
+    // It moved since: what is hidden is found wherever it went.
+    await home.change({ rename_table: { from: bills, to: `${bills}_x` } });
+    home.clock.now += 7 * DAY_MS - 1;
+    await home.change({ comment: { table: 'people', text: 'still' } });
+    await expect(home.plan(restore(version - 1))).resolves.toBeDefined();
+
+    home.clock.now += 1;
+    await home.change({ comment: { table: 'people', text: 'gone' } });
+    expect(await left()).toBe('0');
+    await expect(home.plan(restore(version - 1))).rejects.toMatchObject({
+      code: 'plan/not-restorable',
+      message: expect.stringMatching(/dropped for good/),
+    });
+    expect((await home.plan({ comment: { table: 'people', text: '' } })).restorable).toEqual([]);
+    await home.change(restore(version));
+    expect((await shape())?.columns.map(({ name }) => name)).not.toContain('total');
+  });
+
+  test('purging twice, also at once, is purging once', async () => {
+    await home.change(drop('total'), { drop_table: { name: bills } });
+    home.clock.now += 8 * DAY_MS;
+    await Promise.all([purge(), purge(), purge()]);
+    expect(await left()).toBe('0');
+    expect(await purge()).toBe(0);
+  });
+});
