@@ -1,5 +1,3 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { parseDatabaseUrl } from '../../src/database/database-url.ts';
 import { openServer } from '../../src/database/server.ts';
@@ -8,6 +6,7 @@ import { WrongConfiguration } from '../../src/errors.ts';
 import { observeNothing } from '../../src/observe.ts';
 import { Secret } from '../../src/secret.ts';
 import { asOwner, type OwnPostgres, sharedPostgres, startOwnPostgres } from '../support/postgres.ts';
+import { selfSigned } from '../support/self-signed.ts';
 
 const open = (url: string) =>
   openServer({ databaseUrl: new Secret(url), dataFolder: 'unused', observe: observeNothing });
@@ -104,8 +103,9 @@ describe('TLS', () => {
 
   beforeAll(async () => {
     own = await startOwnPostgres();
-    for (const file of ['server.crt', 'server.key']) {
-      const lines = (await readFile(join(import.meta.dirname, '../support/tls', file), 'utf8')).trim().split('\n');
+    const { key, cert } = selfSigned('localhost');
+    for (const [file, pem] of Object.entries({ 'server.crt': cert, 'server.key': key })) {
+      const lines = pem.trim().split('\n');
       const rows = lines.map(line => `('${line}')`).join(',');
       await asOwner(own.server, 'postgres', `copy (values ${rows}) to program 'umask 077; cat > ${file}'`);
     }
