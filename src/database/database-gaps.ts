@@ -64,6 +64,14 @@ select thing, lack, mend from (
       and oid not in (table needed) and proname not in (select json_array_elements_text($2::json)) and has_function_privilege('public', oid, 'execute')
   ) as open having count(*) > 0
   union all
+  select 4, 'pg_catalog', format('does not let everyone call %s', string_agg(name, ', ')),
+    format('grant execute on routine %s to public', string_agg(name, ', '))
+  from (
+    select oid::regprocedure::text as name from pg_proc
+    where pronamespace = 'pg_catalog'::regnamespace and proname in (select json_array_elements_text($2::json))
+      and not has_function_privilege('public', oid, 'execute')
+  ) as closed having count(*) > 0
+  union all
   select 5, 'pg_catalog', format('lets everyone use relations that should be closed (%s, such as %s)', count(*), min(name)),
     format('revoke all on %s from public', string_agg(name, ', '))
   from (

@@ -79,6 +79,11 @@ select thing, lack, mend from (
       case name when 'search_path' then value else quote_literal(value) end), '; ')
   from (table setting except table setting_now) as lacking group by role
   union all
+  select 2, 'login ' || rolname, 'has settings in one database that come before its own',
+    format('alter role %I in database %I reset all', rolname, datname)
+  from pg_db_role_setting join pg_roles on pg_roles.oid = setrole join pg_database on pg_database.oid = setdatabase
+  where rolname in (select role from login)
+  union all
   select 3, 'login ' || member.rolname, 'is a member of ' || role.rolname,
     format('revoke %I from %I granted by %I', role.rolname, member.rolname, pg_get_userbyid(grantor))
   from pg_auth_members join pg_roles role on role.oid = roleid join pg_roles member on member.oid = pg_auth_members.member

@@ -12,7 +12,7 @@ import {
 
 /**
  * The walls between entities, as data: which logins there are, what they may do, and what is taken away from everyone.
- * server-gaps.ts and database-gaps.ts compare it with what stands, provision.ts mends, assert-walls.ts complains. Nothing here runs.
+ * server-gaps.ts and database-gaps.ts compare it with what stands, provision.ts mends, assert-walls.ts complains.
  */
 export const MODES: readonly Mode[] = ['own', 'rw', 'ro'];
 
@@ -51,8 +51,7 @@ export const CONNECTION_LIMITS: Record<LoginKind, number> = {
   catalog: -1,
 };
 
-/** Of every login. Without the connection check a query runs on after its caller is gone; the rest keeps values of rows
- * and parameters out of the server's log. */
+/** Without the check of the connection a query runs on after its caller is gone. No values of rows in the server's log. */
 const SETTINGS_OF_ALL = {
   client_connection_check_interval: '1s',
   idle_in_transaction_session_timeout: '10s',
@@ -71,9 +70,12 @@ const SETTINGS_OF_PLACES = {
   work_mem: '8MB',
 };
 
-/** What the server does not know is left out: transaction_timeout came with Postgres 17. */
+/**
+ * What the server does not know is left out: transaction_timeout came with Postgres 17. `own` runs no statement that a
+ * member wrote; it builds indexes and loads files, which takes disk and time.
+ */
 export const SETTINGS: Record<LoginKind, Record<string, string>> = {
-  own: { ...SETTINGS_OF_PLACES, statement_timeout: '30s', transaction_timeout: '60s' },
+  own: { ...SETTINGS_OF_PLACES, statement_timeout: '30s', temp_file_limit: '1GB' },
   rw: { ...SETTINGS_OF_PLACES, statement_timeout: '10s', transaction_timeout: '30s' },
   ro: {
     ...SETTINGS_OF_PLACES,

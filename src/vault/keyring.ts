@@ -14,8 +14,6 @@ export interface Keyring {
   seal(purpose: string, binding: string, payload: unknown): string;
   /** The payload, or undefined when the blob was altered, made for another purpose or binding, or is no blob at all. */
   open(purpose: string, binding: string, blob: string): unknown;
-  /** Tells two master keys apart without revealing either; stored, so that a wrong key is noticed at boot. */
-  checkValue(): string;
 }
 
 export function createKeyring(master: Secret<Buffer>): Keyring {
@@ -30,8 +28,10 @@ export function createKeyring(master: Secret<Buffer>): Keyring {
   return {
     rolePassword: role => derive(`role/${role}`, 24).toString('base64url'),
     digest: (purpose, text) =>
-      createHmac('sha256', derive(`digest/${purpose}`)).update(text).digest('base64url').slice(0, 22),
-    checkValue: () => derive('check').toString('base64url').slice(0, 22),
+      createHmac('sha256', derive(`digest/${purpose}`))
+        .update(text)
+        .digest('base64url')
+        .slice(0, 22),
     seal(purpose, binding, payload) {
       const nonce = randomBytes(NONCE_BYTES);
       const cipher = createCipheriv('aes-256-gcm', sealingKey(purpose), nonce, { authTagLength: TAG_BYTES });

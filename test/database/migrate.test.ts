@@ -179,7 +179,7 @@ describe('on a provisioned server', () => {
     },
   };
 
-  test('health sees what is applied and what is behind, through the gateway’s own logins', async () => {
+  test('health sees what is applied and what is behind, through logins of the gateway', async () => {
     const places = await placesOf(own.server);
     const latest = (await readMigrations('entity')).length;
     expect(await migrationState(pools, places)).toEqual({ applied: latest, latest, behind: [] });

@@ -91,6 +91,11 @@ const HOLES: { in: string; make: string; says: RegExp }[] = [
     make: 'alter role :rw reset all',
     says: /^login rw_\w+ has other settings .*: client_connection_check_interval, .*work_mem/,
   },
+  {
+    in: 'postgres',
+    make: 'alter role :ro in database frame_axe set statement_timeout = 0',
+    says: /^login ro_\w+ has settings in one/,
+  },
   { in: 'postgres', make: "alter role :rw password 'mine now'", says: /^login rw_\w+ has not the password/ },
   { in: 'postgres', make: 'alter role :rw password null', says: /^login rw_\w+ has not the password/ },
   {
@@ -145,6 +150,11 @@ const HOLES: { in: string; make: string; says: RegExp }[] = [
     in: 'frame_axe',
     make: 'grant execute on function set_config(text, text, bool) to public',
     says: /everyone call functions .*set_config/,
+  },
+  {
+    in: 'frame_axe',
+    make: 'revoke execute on function now() from public',
+    says: /^frame_axe: pg_catalog does not let everyone call now\(\)/,
   },
   {
     in: 'frame_axe',
@@ -225,7 +235,7 @@ describe.each(EACH_POSTGRES)('on $name', ({ isThere, start }) => {
   });
 
   describe.skipIf(!isThere)('behind the walls', () => {
-    test('a member’s work goes on: tables with everything the tools offer, rows, aggregates, COPY', async () => {
+    test('the work of members goes on: tables with everything the tools offer, rows, aggregates, COPY', async () => {
       const place = await findPlace('axe_prod');
       const designer = connectAs(own.server, loginOf(place, 'own'));
       await designer.unsafe(TABLES);

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { cp, writeFile } from 'node:fs/promises';
+import { cp, rename, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -16,7 +16,7 @@ export interface FrameHome {
   data: string;
   /** Replaces customers.yaml, in one piece as an editor does. */
   writeCustomers(text: string): Promise<void>;
-  writeFile(name: string, text: string): Promise<string>;
+  writeFile(name: string, content: string | Buffer, mode?: number): Promise<string>;
   /** Runs a command to its end. */
   run(args: readonly string[], options?: RunOptions): Promise<Finished>;
   start(args: readonly string[], options?: RunOptions): FrameProcess;
@@ -85,8 +85,8 @@ export async function makeFrameHome(customers: string): Promise<FrameHome> {
       return { ...serving, port: Number(/(\d+)"$/.exec(line)?.[1]) };
     },
     writeCustomers: text => replace(join(folder, 'customers.yaml'), text),
-    async writeFile(name, text) {
-      await writeFile(join(folder, name), text);
+    async writeFile(name, content, mode) {
+      await writeFile(join(folder, name), content, { mode });
       return join(folder, name);
     },
     printed: () => processes.map(({ output }) => output()).join('\n'),
@@ -119,7 +119,6 @@ async function makeClusterAt(data: string): Promise<void> {
 }
 
 async function replace(file: string, text: string): Promise<void> {
-  const { rename } = await import('node:fs/promises');
   await writeFile(`${file}.new`, text);
   await rename(`${file}.new`, file);
 }

@@ -48,7 +48,7 @@ export async function applyPlan(parts: ApplyParts): Promise<Applied> {
 
 // Private
 
-/** Whoever has taken the version number has the schema to himself until the transaction ends. */
+/** Whoever has taken the version number has the schema to itself until the transaction ends. */
 async function applyIn(session: Session, parts: ApplyParts): Promise<Applied> {
   const { place, now } = parts;
   const plan = await takePlan(session, place, { id: parts.planId, caller: parts.caller, now }).catch(explainWaiting);

@@ -5,15 +5,15 @@ import { invalidArgument } from '../argument.ts';
 import type { Column } from '../table.ts';
 import { type ColumnSettings, MAX_COLUMNS, type NewColumn } from './change.ts';
 import { addIndex, removeIndex } from './change-index.ts';
-import { bareColumn, type ColumnFacts, factsOf } from './column-facts.ts';
+import { bareColumn, factsOf } from './column-facts.ts';
 import { columnComments, columnDefinition, defaultSql } from './column-sql.ts';
 import { freeConstraint } from './constraint.ts';
-import { alter, countRows, type Draft, type DraftTable, guardRows } from './draft.ts';
-import { hiddenName, requireNewColumn, requireOwnColumn, requireTable } from './names.ts';
+import { alter, countRows, type Draft, type DraftTable, guardRows, hiddenName, remember } from './draft.ts';
+import { assertNameAt, requireFreeColumn, requireOwnColumn, requireTable } from './names.ts';
 import { toColumn, withSettings } from './new-column.ts';
 import { reshape } from './reshape.ts';
-import { grantVisible } from './rights.ts';
 import { tryColumn } from './try-column.ts';
+import type { ColumnFacts } from './undo.ts';
 
 export async function addColumn(draft: Draft, asked: { table: string; column: NewColumn }, at: string): Promise<void> {
   const table = requireTable(draft, asked.table, `${at}.table`);
@@ -27,8 +27,8 @@ export async function addColumn(draft: Draft, asked: { table: string; column: Ne
     : `null::${column.postgresType}`;
   table.columns.push({ ...column, unique: false, value });
   if (column.unique) await addIndex(draft, table, { columns: [column.name], unique: true }, `${at}.column.unique`);
-  if (table.hiddenColumns.size > 0) grantVisible(draft, table);
-  draft.undo.unshift({ drop_column: { table: table.name, column: column.name } });
+  if (table.hiddenColumns.size > 0) draft.regrants.add(table);
+  remember(draft, { drop_column: { table: table.name, column: column.name } });
   draft.done.push(`Added the column \`${table.name}.${column.name}\`.`);
 }
 
@@ -44,11 +44,8 @@ export async function alterColumn(
   if (isDeepStrictEqual(after, before.column)) throw invalidArgument(`${at}.set`, 'this changes nothing.');
   await tryColumn(draft, after, `${at}.set`);
   const lost = await reshape(draft, table, column, { column: after, indexes: [] }, `${at}.set`);
-  draft.undo.unshift({ put_column: { table: name, facts: before } });
-  if (lost > 0) {
-    const reason = `the change of \`${name}.${columnName}\` to ${after.type} lost detail of ${lost} values`;
-    draft.undo.unshift({ impossible: { reason } });
-  }
+  const lossy = `the change of \`${name}.${columnName}\` to ${after.type} lost detail of ${lost} values`;
+  remember(draft, { put_column: { table: name, facts: before } }, lost > 0 ? lossy : undefined);
   draft.done.push(`Changed the column \`${name}.${columnName}\`: ${Object.keys(set).join(', ')}.`);
 }
 
@@ -62,8 +59,8 @@ export async function putColumn(
   const column = requireOwnColumn(table, facts.column.name, at);
   const before = factsOf(table, column);
   const lost = await reshape(draft, table, column, facts, at);
-  draft.undo.unshift({ put_column: { table: name, facts: before } });
-  if (lost > 0) draft.undo.unshift({ impossible: { reason: `going back on \`${name}.${column.name}\` lost detail` } });
+  const lossy = `going back on \`${name}.${column.name}\` lost detail of ${lost} values`;
+  remember(draft, { put_column: { table: name, facts: before } }, lost > 0 ? lossy : undefined);
   draft.done.push(`Changed the column \`${name}.${column.name}\` back.`);
 }
 
@@ -74,33 +71,34 @@ export function renameColumn(
 ): void {
   const table = requireTable(draft, name, `${at}.table`);
   requireOwnColumn(table, from, `${at}.from`);
-  requireNewColumn(table, to, `${at}.to`);
+  requireFreeColumn(table, to, `${at}.to`);
   alter(draft, table, `rename column ${quoteName(from)} to ${quoteName(to)}`);
   renameInDraft(table, from, to);
-  draft.undo.unshift({ rename_column: { table: name, from: to, to: from } });
+  remember(draft, { rename_column: { table: name, from: to, to: from } });
   draft.done.push(`Renamed the column \`${name}.${from}\` to \`${to}\`.`);
 }
 
 /** Moves it aside: its values stay for some days, and rows without them can be inserted. */
 export async function dropColumn(
   draft: Draft,
-  { table: name, column: columnName, hidden = hiddenName(draft) }: { table: string; column: string; hidden?: string },
+  { table: name, column: columnName }: { table: string; column: string },
   at: string,
 ): Promise<void> {
   const table = requireTable(draft, name, `${at}.table`);
   const column = requireOwnColumn(table, columnName, `${at}.column`);
   const facts = factsOf(table, column);
+  const hidden = hiddenName(draft);
   const values = await guardRows(draft, table, 'value is not null', column.value);
   await reshape(draft, table, column, { column: bareColumn(facts.column), indexes: [] }, at);
-  for (const index of table.indexes.filter(({ columns }) => columns.includes(columnName)))
-    removeIndex(draft, table, index);
+  const covering = table.indexes.filter(({ columns }) => columns.includes(columnName));
+  for (const index of covering) removeIndex(draft, table, index);
   alter(draft, table, `rename column ${quoteName(columnName)} to ${quoteName(hidden)}`);
   table.columns = table.columns.filter(other => other !== column);
-  table.hiddenColumns.set(hidden, column.value);
-  grantVisible(draft, table);
+  table.hiddenColumns.add(hidden);
+  draft.regrants.add(table);
   draft.moves.push({ drop: { kind: 'column', table: name, column: columnName, hidden } });
   draft.rowsAffected += values;
-  draft.undo.unshift({ undrop_column: { table: name, hidden, facts } });
+  remember(draft, { undrop_column: { table: name, hidden, facts } });
   draft.done.push(`Dropped the column \`${name}.${columnName}\` with ${values} values.`);
 }
 
@@ -111,28 +109,28 @@ export async function undropColumn(
 ): Promise<void> {
   const table = requireTable(draft, name, at);
   const { name: columnName } = facts.column;
-  const value = table.hiddenColumns.get(hidden);
-  if (value === undefined) throw goneForGood(`${name}.${columnName}`);
-  requireNewColumn(table, columnName, at);
+  if (!table.hiddenColumns.delete(hidden)) throw goneForGood(`${name}.${columnName}`);
+  requireFreeColumn(table, columnName, at);
   alter(draft, table, `rename column ${quoteName(hidden)} to ${quoteName(columnName)}`);
-  const column = { ...bareColumn(facts.column), value };
-  table.hiddenColumns.delete(hidden);
+  const column = { ...bareColumn(facts.column), value: quoteName(hidden) };
   table.columns.push(column);
   await reshape(draft, table, column, facts, at, true);
   for (const index of facts.indexes) {
     if (!table.indexes.some(known => known.name === index.name)) await addIndex(draft, table, index, at);
   }
-  grantVisible(draft, table);
+  draft.regrants.add(table);
   draft.moves.push({ undrop: { hidden } });
-  draft.undo.unshift({ drop_column: { table: name, column: columnName, hidden } });
+  remember(draft, { drop_column: { table: name, column: columnName } });
   draft.done.push(`Brought back the column \`${name}.${columnName}\`.`);
 }
 
 /** With a name that is free and parts that fit each other. */
 export async function readNewColumn(draft: Draft, table: DraftTable, asked: NewColumn, path: string): Promise<Column> {
-  requireNewColumn(table, asked.name, `${path}.name`);
-  const count = table.columns.length + table.hiddenColumns.size;
-  if (count >= MAX_COLUMNS) throw invalidArgument(path, `a table has at most ${MAX_COLUMNS} columns.`);
+  assertNameAt('column', asked.name, `${path}.name`);
+  requireFreeColumn(table, asked.name, `${path}.name`);
+  if (table.columns.length >= MAX_COLUMNS) {
+    throw invalidArgument(path, `a table has at most ${MAX_COLUMNS} columns.`);
+  }
   const column = toColumn(draft, asked, path);
   await tryColumn(draft, column, path);
   return column;

@@ -4,7 +4,7 @@ import { FrameError } from '../../errors.ts';
 import { invalidArgument } from '../argument.ts';
 import { quoteQualified } from '../quote.ts';
 import type { Index } from '../table.ts';
-import { type Draft, type DraftTable, nameOf, touch } from './draft.ts';
+import { type Draft, type DraftTable, nameOf, remember, touch } from './draft.ts';
 import { freeName, requireDraftColumn, requireTable } from './names.ts';
 
 export async function createIndex(
@@ -18,7 +18,7 @@ export async function createIndex(
   const same = table.indexes.find(index => index.columns.join() === columns.join() && (index.unique || !unique));
   if (same) throw new FrameError('table/exists', `\`${at}\`: the index \`${same.name}\` does this already.`);
   const index = await addIndex(draft, table, { columns, unique }, at);
-  draft.undo.unshift({ drop_index: { table: table.name, index: index.name } });
+  remember(draft, { drop_index: { table: table.name, index: index.name } });
   draft.done.push(`Created the index \`${index.name}\` on \`${table.name}\`.`);
 }
 
@@ -30,7 +30,7 @@ export function dropIndex(draft: Draft, { table: name, index }: { table: string;
     throw new FrameError('table/column-protected', `\`${at}.index\`: \`${index}\` is kept by the database as it is.`);
   }
   removeIndex(draft, table, found);
-  draft.undo.unshift({ create_index: { table: table.name, index: found } });
+  remember(draft, { create_index: { table: table.name, index: found } });
   draft.done.push(`Dropped the index \`${index}\` of \`${table.name}\`.`);
 }
 
@@ -41,7 +41,7 @@ export async function putIndex(
   at: string,
 ): Promise<void> {
   await addIndex(draft, requireTable(draft, table, at), index, at);
-  draft.undo.unshift({ drop_index: { table, index: index.name } });
+  remember(draft, { drop_index: { table, index: index.name } });
   draft.done.push(`Created the index \`${index.name}\` on \`${table}\` again.`);
 }
 

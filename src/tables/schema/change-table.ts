@@ -6,14 +6,25 @@ import { goneForGood, readNewColumn, writeColumn } from './change-column.ts';
 import { addIndex } from './change-index.ts';
 import { commentOnColumn } from './column-sql.ts';
 import { addForeignKey, dropConstraint } from './constraint.ts';
-import { alter, type Draft, type DraftTable, guardRows, nameOf, toDraftTable, touch } from './draft.ts';
+import {
+  alter,
+  type Draft,
+  type DraftTable,
+  guardRows,
+  hiddenName,
+  nameOf,
+  remember,
+  toDraftTable,
+  touch,
+} from './draft.ts';
 import { sqlLiteral } from './literal.ts';
-import { hiddenName, requireDraftColumn, requireNewTable, requireTable } from './names.ts';
+import { assertNameAt, requireDraftColumn, requireFreeTable, requireTable } from './names.ts';
 import { emptyTable, tableDefinition, tableKeeper } from './new-table.ts';
-import { closeToAll, grantVisible } from './rights.ts';
+import { closeToAll } from './rights.ts';
 
 export async function createTable(draft: Draft, asked: NewTable, at: string): Promise<void> {
-  requireNewTable(draft, asked.name, `${at}.name`);
+  assertNameAt('table', asked.name, `${at}.name`);
+  requireFreeTable(draft, asked.name, `${at}.name`);
   const table = emptyTable(draft, asked);
   // Before its columns: they may refer to their own table.
   draft.tables.set(table.name, table);
@@ -36,26 +47,23 @@ export async function createTable(draft: Draft, asked: NewTable, at: string): Pr
     ...comments,
   );
   for (const column of unique) await addIndex(draft, table, { columns: [column], unique: true }, at);
-  draft.undo.unshift({ drop_table: { name: table.name } });
+  remember(draft, { drop_table: { name: table.name } });
   draft.done.push(`Created the table \`${table.name}\`.`);
 }
 
 export function renameTable(draft: Draft, { from, to }: { from: string; to: string }, at: string): void {
   const table = requireTable(draft, from, `${at}.from`);
-  requireNewTable(draft, to, `${at}.to`);
+  requireFreeTable(draft, to, `${at}.to`);
   alter(draft, table, `rename to ${quoteName(to)}`);
   renameInDraft(draft, table, to);
-  draft.undo.unshift({ rename_table: { from: to, to: from } });
+  remember(draft, { rename_table: { from: to, to: from } });
   draft.done.push(`Renamed the table \`${from}\` to \`${to}\`.`);
 }
 
 /** Moves it aside with its rows, indexes and checks. Its references go: what is hidden must not hold back other rows. */
-export async function dropTable(
-  draft: Draft,
-  { name, hidden = hiddenName(draft) }: { name: string; hidden?: string },
-  at: string,
-): Promise<void> {
+export async function dropTable(draft: Draft, { name }: { name: string }, at: string): Promise<void> {
   const table = requireTable(draft, name, `${at}.name`);
+  const hidden = hiddenName(draft);
   refuseReferenced(draft, table, at);
   const rows = await guardRows(draft, table, 'true');
   const kept = factsOfTable(table);
@@ -64,10 +72,9 @@ export async function dropTable(
   alter(draft, table, `rename to ${quoteName(hidden)}`);
   draft.tables.delete(name);
   draft.relationNames.delete(name);
-  draft.hiddenTables.set(hidden, { table, hiddenColumns: table.hiddenColumns });
   draft.moves.push({ drop: { kind: 'table', table: name, column: undefined, hidden } });
   draft.rowsAffected += rows;
-  draft.undo.unshift({ undrop_table: { hidden, table: kept } });
+  remember(draft, { undrop_table: { hidden, table: kept } });
   draft.done.push(`Dropped the table \`${name}\` with ${rows} rows.`);
 }
 
@@ -76,21 +83,20 @@ export async function undropTable(
   { hidden, table: kept }: { hidden: string; table: Table },
   at: string,
 ): Promise<void> {
-  const found = draft.hiddenTables.get(hidden);
-  if (!found) throw goneForGood(kept.name);
-  requireNewTable(draft, kept.name, at);
-  const table = found.table ?? toDraftTable({ ...kept, references: [] }, hidden, found.hiddenColumns);
+  const hiddenColumns = draft.hiddenTables.get(hidden);
+  if (!hiddenColumns) throw goneForGood(kept.name);
+  requireFreeTable(draft, kept.name, at);
+  const table = toDraftTable({ ...kept, references: [] }, hidden, hiddenColumns);
   alter(draft, { ...table, name: hidden }, `rename to ${quoteName(kept.name)}`);
-  draft.hiddenTables.delete(hidden);
   draft.tables.set(kept.name, table);
   draft.relationNames.add(kept.name);
   for (const { name, columns, table: target } of kept.references) {
     const [column = ''] = columns;
     await addForeignKey(draft, table, { name, column, target, path: at, isReturning: true });
   }
-  grantVisible(draft, table);
+  draft.regrants.add(table);
   draft.moves.push({ undrop: { hidden } });
-  draft.undo.unshift({ drop_table: { name: kept.name, hidden } });
+  remember(draft, { drop_table: { name: kept.name } });
   draft.done.push(`Brought back the table \`${kept.name}\`.`);
 }
 
@@ -102,12 +108,12 @@ export function comment(
   const table = requireTable(draft, name, `${at}.table`);
   touch(draft, table);
   if (columnName === undefined) {
-    draft.undo.unshift({ comment: { table: name, text: table.comment ?? '' } });
+    remember(draft, { comment: { table: name, text: table.comment ?? '' } });
     table.comment = text.trim() || undefined;
     draft.statements.push(commentOnTable(draft, table));
   } else {
     const column = requireDraftColumn(table, columnName, `${at}.column`);
-    draft.undo.unshift({ comment: { table: name, column: columnName, text: column.comment ?? '' } });
+    remember(draft, { comment: { table: name, column: columnName, text: column.comment ?? '' } });
     column.comment = text.trim() || undefined;
     draft.statements.push(commentOnColumn(draft.place.schema, name, column));
   }
@@ -144,6 +150,7 @@ function refuseReferenced(draft: Draft, table: DraftTable, at: string): void {
     `\`${at}\`: \`${table.name}\` is referred to by ${referring.join(' and ')}.`,
     {
       hint: 'Drop these columns or tables in the same plan, before it.',
+      nextTool: 'plan_change',
     },
   );
 }

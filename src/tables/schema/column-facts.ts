@@ -1,14 +1,6 @@
-import type { Column, Index } from '../table.ts';
+import type { Column } from '../table.ts';
 import type { DraftColumn, DraftTable } from './draft.ts';
-
-/** Everything about a column, with the names of what stands around it. */
-export interface ColumnFacts {
-  column: Column;
-  check?: string | undefined;
-  reference?: string | undefined;
-  /** Those that include it. */
-  indexes: readonly Index[];
-}
+import type { ColumnFacts } from './undo.ts';
 
 /** Everything about a column of the draft as it is now. */
 export function factsOf(table: DraftTable, { value: _, ...column }: DraftColumn): ColumnFacts {

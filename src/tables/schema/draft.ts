@@ -2,7 +2,7 @@ import type { Place } from '../../database/place.ts';
 import { quoteName } from '../../database/quote.ts';
 import { quoteQualified } from '../quote.ts';
 import type { Column, Index, NamedCheck, Reference, Table } from '../table.ts';
-import type { Undo } from './undo.ts';
+import type { Step, Undo } from './undo.ts';
 
 /**
  * A schema as it will be once the changes so far are done, and what doing them takes. The changes of one plan see each
@@ -15,10 +15,10 @@ export interface Draft extends Effects {
   readonly tables: Map<string, DraftTable>;
   /** Tables and indexes share one space of names, hidden ones included. */
   readonly relationNames: Set<string>;
-  /** Tables that were dropped and can be brought back, by their hidden names. */
-  readonly hiddenTables: Map<string, HiddenTable>;
-  /** The versions after `version`, newest first. */
-  readLog(version: number): Promise<readonly LoggedVersion[]>;
+  /** Tables that were dropped and can be brought back: hidden name → the columns in it that are hidden too. */
+  readonly hiddenTables: ReadonlyMap<string, readonly string[]>;
+  /** All the way back from now to `version`. */
+  readSteps(version: number): Promise<readonly Undo[]>;
   /** The number that `query` gives on the tables as they are now; undefined when this Postgres has no word for it. */
   count(query: string): Promise<number | undefined>;
 }
@@ -30,16 +30,8 @@ export interface DraftTable extends Table {
   references: Reference[];
   /** Its name in the database now; undefined for one that this draft makes. */
   origin: string | undefined;
-  hiddenColumns: HiddenColumns;
-}
-
-/** Columns that were dropped and can be brought back: hidden name → the value that they hold. */
-export type HiddenColumns = Map<string, string>;
-
-export interface HiddenTable {
-  /** As it was when these changes dropped it; undefined for one that was dropped before. */
-  table: DraftTable | undefined;
-  hiddenColumns: HiddenColumns;
+  /** Columns that were dropped and can be brought back. */
+  hiddenColumns: Set<string>;
 }
 
 export interface DraftColumn extends Column {
@@ -57,13 +49,16 @@ export interface Effects {
   readonly warnings: Set<string>;
   /** Counts that must still hold when the plan is applied. */
   readonly guards: Guard[];
-  /** In order: the same thing may go and come more than once on a way back through several versions. */
   readonly moves: Move[];
   /** Tables, as they are called now, that some statement locks. */
   readonly locks: Set<string>;
   /** Those of them that some statement reads or rewrites as a whole. */
   readonly scans: Set<string>;
+  /** Tables whose rights no longer follow from what a new table gets. */
+  readonly regrants: Set<DraftTable>;
   rowsAffected: number;
+  /** While a step back is done: the key of the step forth again. */
+  nextKey: string | undefined;
 }
 
 export interface Guard {
@@ -76,15 +71,8 @@ export type Move =
   | { drop: { kind: 'table' | 'column'; table: string; column: string | undefined; hidden: string } }
   | { undrop: { hidden: string } };
 
-/** One version of the schema's history, as far as going back needs it. */
-export interface LoggedVersion {
-  version: number;
-  /** To be run in this order to get to the version before. */
-  undo: readonly Undo[];
-}
-
 /** A table of the catalog, or one that was moved aside. */
-export function toDraftTable(table: Table, origin: string | undefined, hiddenColumns: HiddenColumns): DraftTable {
+export function toDraftTable(table: Table, origin: string | undefined, hidden: Iterable<string>): DraftTable {
   return {
     ...table,
     columns: table.columns.map(column => ({ ...column, value: quoteName(column.name) })),
@@ -92,7 +80,7 @@ export function toDraftTable(table: Table, origin: string | undefined, hiddenCol
     checks: [...table.checks],
     references: [...table.references],
     origin,
-    hiddenColumns,
+    hiddenColumns: new Set(hidden),
   };
 }
 
@@ -110,6 +98,19 @@ export function touch(draft: Draft, table: DraftTable, reads = false): void {
   if (table.origin === undefined) return;
   draft.locks.add(table.origin);
   if (reads) draft.scans.add(table.origin);
+}
+
+/** The way back from what was just done; `impossible` says why there is none. */
+export function remember(draft: Draft, step: Step, impossible?: string): void {
+  draft.undo.unshift({ ...step, key: keyOf(draft), ...(impossible && { impossible }) });
+}
+
+/**
+ * What is moved aside by the change at hand is called like this. Nobody can give such a name; it is short whatever the
+ * old one was, and the same each time that the way through the history comes by here.
+ */
+export function hiddenName(draft: Draft): string {
+  return `_dropped_${keyOf(draft).replace('-', '').replace('.', '_')}`;
 }
 
 /**
@@ -141,6 +142,10 @@ export async function guardRows(
 }
 
 // Private
+
+function keyOf({ nextKey, version, undo }: Draft): string {
+  return nextKey ?? `${version}.${undo.length + 1}`;
+}
 
 function countQuery(draft: Draft, { origin }: DraftTable, condition: string, expression = 'true'): string | undefined {
   if (origin === undefined) return undefined;

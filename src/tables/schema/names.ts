@@ -29,14 +29,22 @@ export function requireOwnColumn(table: DraftTable, name: string, path: string):
   throw new FrameError('table/column-protected', `\`${path}\`: \`${name}\` is kept by the database as it is.`);
 }
 
-export function requireNewTable(draft: Draft, name: string, path: string): void {
-  assertNameAt('table', name, path);
+/** Throws `table/bad-name`, naming the place. What is brought back keeps its name, whatever that is. */
+export function assertNameAt(thing: NamedThing, name: string, path: string): void {
+  try {
+    assertName(thing, name);
+  } catch (thrown) {
+    if (!(thrown instanceof FrameError)) throw thrown;
+    throw new FrameError(thrown.code, `\`${path}\`: ${thrown.message}`, { hint: thrown.hint });
+  }
+}
+
+export function requireFreeTable(draft: Draft, name: string, path: string): void {
   if (!draft.relationNames.has(name)) return;
   throw new FrameError('table/exists', `\`${path}\`: there is already a table or index \`${name}\`.`);
 }
 
-export function requireNewColumn(table: DraftTable, name: string, path: string): void {
-  assertNameAt('column', name, path);
+export function requireFreeColumn(table: DraftTable, name: string, path: string): void {
   if (!table.columns.some(column => column.name === name)) return;
   throw new FrameError('table/column-exists', `\`${path}\`: \`${table.name}\` already has a column \`${name}\`.`);
 }
@@ -51,20 +59,6 @@ export function freeName(parts: readonly string[], ending: string, isTaken: (nam
   }
 }
 
-/** A name that nobody can give, for what is moved aside; short whatever the old name was. */
-export function hiddenName(draft: Draft): string {
-  return `_dropped_${draft.version}_${draft.moves.length + 1}`;
-}
-
 // Private
 
 const MAX_NAME_BYTES = 63;
-
-function assertNameAt(thing: NamedThing, name: string, path: string): void {
-  try {
-    assertName(thing, name);
-  } catch (thrown) {
-    if (!(thrown instanceof FrameError)) throw thrown;
-    throw new FrameError(thrown.code, `\`${path}\`: ${thrown.message}`, { hint: thrown.hint });
-  }
-}

@@ -61,9 +61,14 @@ function readDefault(asked: unknown, type: ColumnType, path: string): ColumnDefa
     if (key === '{"gen_uuid":true}' && type === 'uuid') return { gen_uuid: true };
     throw invalidArgument(path, `this cannot be the default of type ${type}.`, DEFAULT_HINT);
   }
-  toParameter({ type, postgresType: postgresTypeOf(type) }, asked, path);
+  const text = toParameter({ type, postgresType: postgresTypeOf(type) }, asked, path);
+  if (text && text.length > MAX_DEFAULT_LENGTH) {
+    throw invalidArgument(path, `a default has at most ${MAX_DEFAULT_LENGTH} characters.`);
+  }
   return { literal: asked };
 }
+
+const MAX_DEFAULT_LENGTH = 2000;
 
 const DEFAULT_HINT = 'Use a literal, {now: true} for timestamp or date, {gen_uuid: true} for uuid, or null for none.';
 

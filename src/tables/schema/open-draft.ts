@@ -1,12 +1,11 @@
 import { loginOf, type Place } from '../../database/place.ts';
 import type { Pools } from '../../database/pools.ts';
-import { quoteName } from '../../database/quote.ts';
 import type { Catalog } from '../catalog.ts';
 import { isHiddenTable } from '../name.ts';
 import { type Draft, toDraftTable } from './draft.ts';
 import { sqlStateOf } from './explain-change.ts';
 import { readRelations } from './soft-drop.ts';
-import { type Run, readLatestVersion, readLog } from './versions.ts';
+import { type Run, readLatestVersion, readSteps } from './versions.ts';
 
 export interface SchemaParts {
   pools: Pools;
@@ -27,15 +26,14 @@ export async function openDraft(parts: SchemaParts, run: Run): Promise<{ draft: 
     readFresh(parts),
     readRelations(pools, place),
   ]);
-  const hiddenColumnsOf = (table: string) => new Map(relations.get(table)?.map(name => [name, quoteName(name)]));
-  const hiddenTables = [...relations.keys()].filter(isHiddenTable);
+  const hiddenIn = (table: string) => relations.get(table) ?? [];
   const draft: Draft = {
     place,
     version: latest + 1,
-    tables: new Map(tables.map(table => [table.name, toDraftTable(table, table.name, hiddenColumnsOf(table.name))])),
+    tables: new Map(tables.map(table => [table.name, toDraftTable(table, table.name, hiddenIn(table.name))])),
     relationNames: new Set(relations.keys()),
-    hiddenTables: new Map(hiddenTables.map(name => [name, { table: undefined, hiddenColumns: hiddenColumnsOf(name) }])),
-    readLog: version => readLog(run, place, version),
+    hiddenTables: new Map([...relations].filter(([name]) => isHiddenTable(name))),
+    readSteps: version => readSteps(run, place, version),
     count: query => countWith(run, query),
     statements: [],
     undo: [],
@@ -45,7 +43,9 @@ export async function openDraft(parts: SchemaParts, run: Run): Promise<{ draft: 
     moves: [],
     locks: new Set(),
     scans: new Set(),
+    regrants: new Set(),
     rowsAffected: 0,
+    nextKey: undefined,
   };
   return { draft, fingerprint };
 }

@@ -33,7 +33,13 @@ export interface PlanParts extends SchemaParts {
   signal: AbortSignal;
 }
 
-export async function planChanges(parts: PlanParts, changes: readonly Change[]): Promise<Plan> {
+export function planChanges(parts: PlanParts, changes: readonly Change[]): Promise<Plan> {
+  return makePlan(parts, changes).catch(mayTryAgain);
+}
+
+// Private
+
+async function makePlan(parts: PlanParts, changes: readonly Change[]): Promise<Plan> {
   const { place, now, caller } = parts;
   const run = runAsOwner(parts, parts.signal);
   const { draft, fingerprint } = await openDraft(parts, run);
@@ -42,7 +48,7 @@ export async function planChanges(parts: PlanParts, changes: readonly Change[]):
   if (draft.moves.some(move => 'drop' in move)) draft.warnings.add(keptAside(draft, parts));
   const id = randomUUID();
   const expiresAt = now + parts.planMinutes * 60_000;
-  await storePlan(run, place, { id, caller, now, expiresAt, body: bodyOf(draft, fingerprint) }).catch(mayTryAgain);
+  await storePlan(run, place, { id, caller, now, expiresAt, body: bodyOf(draft, fingerprint) });
   return {
     id,
     statements: draft.statements,
@@ -52,8 +58,6 @@ export async function planChanges(parts: PlanParts, changes: readonly Change[]):
     expiresAt,
   };
 }
-
-// Private
 
 /** Above this, reading a whole table holds up others too long for a mere trial. */
 const LARGE_ROWS = 100_000;
@@ -111,8 +115,8 @@ function keptAside(draft: Draft, { softDropDays }: PlanParts): string {
   return `What is dropped is kept aside for ${softDropDays} days: until then ${back}.`;
 }
 
-/** A plan that was perhaps stored harms nobody: it only means to plan again. */
+/** The login may write, so a lost answer is an unknown outcome to it. A plan changes nothing, stored or not. */
 function mayTryAgain(thrown: unknown): never {
   if (!(thrown instanceof FrameError) || thrown.code !== 'outcome-unknown') throw thrown;
-  throw unavailable('The plan could not be kept.', { detail: thrown.detail, cause: thrown });
+  throw unavailable('The plan could not be made.', { detail: thrown.detail, cause: thrown });
 }

@@ -5,11 +5,12 @@ import { invalidArgument } from '../argument.ts';
 import { quoteQualified } from '../quote.ts';
 import type { ColumnDefault } from '../table.ts';
 import { addIndex, removeIndex } from './change-index.ts';
-import { type ColumnFacts, factsOf } from './column-facts.ts';
+import { factsOf } from './column-facts.ts';
 import { checkClause, checkSql, commentOnCheck, commentOnColumn, defaultSql } from './column-sql.ts';
 import { addForeignKey, dropConstraint, freeConstraint } from './constraint.ts';
 import { conversionOf } from './conversion.ts';
 import { alter, countRows, type Draft, type DraftColumn, type DraftTable, guardRows, touch } from './draft.ts';
+import type { ColumnFacts } from './undo.ts';
 
 /**
  * The way from what a column is to what `facts` says, in an order that Postgres accepts: first everything is let go that
@@ -88,8 +89,8 @@ async function changeType({ draft, table, column, after, path }: Work): Promise<
   await refuseFailing(draft, table, `value is not null and ${probe.fails ?? 'false'}`, value, `${path}.type`, type);
   const rows = await guardRows(draft, table, 'value is not null', value);
   const lost = probe.loses ? await guardRows(draft, table, probe.loses, value) : 0;
-  if (lost > 0)
-    draft.warnings.add(`${lost} values of \`${table.name}.${column.name}\` lose detail; nothing brings it back.`);
+  const name = `\`${table.name}.${column.name}\``;
+  if (lost > 0) draft.warnings.add(`${lost} values of ${name} lose detail; nothing brings it back.`);
   draft.rowsAffected += rows;
   alter(draft, table, `alter column ${quoteName(column.name)} type ${postgresType} using ${words.using}`, {
     reads: true,

@@ -5,11 +5,7 @@ import { quoteQualified } from '../quote.ts';
 import type { Move } from './draft.ts';
 import type { Run } from './versions.ts';
 
-/** What was dropped is renamed away and kept for some days. This is the record of it, and its end. */
-const MAX_LISTED = 50;
-const DAY_MS = 86_400_000;
-
-/** What restore_version can bring back. */
+/** What was dropped is renamed away and kept for some days, so that restore_version can bring it back. */
 export interface Restorable {
   table: string;
   column?: string;
@@ -94,6 +90,9 @@ export async function purgeExpiredDrops(pools: Pools, place: Place, { now, softD
 }
 
 // Private
+
+const MAX_LISTED = 50;
+const DAY_MS = 86_400_000;
 
 async function purge(pools: Pools, place: Place, hidden: string): Promise<void> {
   // Looked up by the hidden name, which is unique: its table may have been renamed since, or moved aside itself.

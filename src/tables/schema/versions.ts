@@ -1,7 +1,6 @@
 import type { Place } from '../../database/place.ts';
 import type { Result, Session } from '../../database/pools.ts';
 import { quoteQualified } from '../quote.ts';
-import type { LoggedVersion } from './draft.ts';
 import type { Undo } from './undo.ts';
 
 /** The history of a schema: one row per version. It only grows. */
@@ -25,13 +24,13 @@ export async function readLatestVersion(run: Run, place: Place): Promise<number>
   return Number(rows[0]?.[0] ?? 0);
 }
 
-/** The versions after `version`, newest first. */
-export async function readLog(run: Run, place: Place, version: number): Promise<LoggedVersion[]> {
+/** All steps back from now to `version`, in their order. */
+export async function readSteps(run: Run, place: Place, version: number): Promise<Undo[]> {
   const { rows } = await run(
-    `select version, inverse::text from ${quoteQualified(place.schema, '_versions')} where version > $1::int order by version desc`,
+    `select inverse::text from ${quoteQualified(place.schema, '_versions')} where version > $1::int order by version desc`,
     [version],
   );
-  return rows.map(([number, undo]) => ({ version: Number(number), undo: JSON.parse(String(undo)) }));
+  return rows.flatMap(([undo]): Undo[] => JSON.parse(String(undo)));
 }
 
 /** Takes the next number, or answers false when somebody else has it: waits for whoever is about to take it. */

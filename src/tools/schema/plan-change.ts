@@ -9,7 +9,7 @@ export const planChange = defineTool({
   name: 'plan_change',
   title: 'Plan a change of the tables',
   description:
-    'Shows exactly what changes to tables would do: SQL, rows affected, warnings. Pass `plan` to apply_change within 10 minutes.',
+    'Shows exactly what changes to tables would do: SQL, rows affected, warnings. Pass `plan` to apply_change before it expires.',
   kind: 'read',
   idempotent: true,
   atPlace: true,

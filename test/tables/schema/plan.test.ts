@@ -163,6 +163,12 @@ describe('what cannot be is refused with its place and a reason', () => {
       'args/invalid',
       /column\.default`/,
     ],
+    [
+      'a default of 2001 letters',
+      add({ name: 'a', type: 'text', default: 'a'.repeat(2001) }),
+      'args/invalid',
+      /column\.default`/,
+    ],
     ['a NUL in a default', add({ name: 'a', type: 'text', default: 'a\0b' }), 'row/bad-value', /column\.default`/],
     [
       'a length of a number',
