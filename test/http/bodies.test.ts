@@ -13,7 +13,10 @@ let host: string;
 
 beforeAll(async () => {
   door = createFixtureDoor();
-  gateway = await startGateway({ door, http: { maxBodyBytes: 200_000, headersTimeoutSeconds: 1, requestTimeoutSeconds: 1 } });
+  gateway = await startGateway({
+    door,
+    http: { maxBodyBytes: 200_000, headersTimeoutSeconds: 1, requestTimeoutSeconds: 1 },
+  });
   host = `Host: 127.0.0.1:${gateway.port}\r\n`;
 });
 
