@@ -1,5 +1,11 @@
+import { createAccessTokens } from './access/access-token.ts';
 import { type AccessLimits, createAccess } from './access/authenticate.ts';
+import { createSigningKeys } from './access/signing-keys.ts';
 import { createAuditLog } from './audit/audit.ts';
+import { createClients } from './broker/clients.ts';
+import { createGrants } from './broker/grants.ts';
+import { publicNetwork } from './broker/public-network.ts';
+import { type Broker, type BrokerParts, createBroker } from './broker/routes.ts';
 import type { Settings } from './config/settings.ts';
 import type { Customer } from './customers/customer.ts';
 import { servedCustomers } from './customers/customers-file.ts';
@@ -69,15 +75,15 @@ export async function openGateway(settings: Settings, env: NodeJS.ProcessEnv): P
   const poolParts = { server: server.address, passwordOf: keyring.rolePassword, observe };
   const pools = createPools({ ...poolParts, limits: config.pools });
   opening.defer(() => pools.close());
-  // Connections of its own: when tenants hold all the others, what they do must still be recorded.
-  const auditPools = createPools({ ...poolParts, limits: { ...config.pools, total: config.pools.rw } });
-  opening.defer(() => auditPools.close());
+  // For the gateway itself: when tenants hold all other connections, people still sign in and all of it is recorded.
+  const ownPools = createPools({ ...poolParts, limits: { ...config.pools, total: 2 * config.pools.rw } });
+  opening.defer(() => ownPools.close());
   const places = await createPlaces(
     () => readPlaces((text, params) => pools.query(CONTROL_LOGIN, text, params), served()),
     Date.now,
     error => observe({ kind: 'crash-averted', where: 'places', error }),
   );
-  const audit = createAuditLog({ pools: auditPools, login: AUDIT_LOGIN, limits: config.audit, observe, now: Date.now });
+  const audit = createAuditLog({ pools: ownPools, login: AUDIT_LOGIN, limits: config.audit, observe, now: Date.now });
   opening.defer(() => audit.close());
   // A process that was killed left intents without an outcome: whoever runs closes them as unknown.
   opening.defer(every(SWEEP_EVERY_MS, 'audit sweep', () => audit.sweep(), observe));
@@ -103,11 +109,27 @@ export async function openGateway(settings: Settings, env: NodeJS.ProcessEnv): P
     observe,
   });
 
+  let { port } = settings.listen;
+  const originOf = ({ origin }: Customer) => settings.origin ?? origin ?? `http://${settings.listen.host}:${port}`;
+  const accessTokens = await createAccessTokens({
+    pools: ownPools,
+    now: Date.now,
+    observe,
+    limits: { rememberTokens: config.tokens.remembered },
+  });
+  opening.defer(() => accessTokens.close());
+  const broker = openBroker(settings, {
+    pools: ownPools,
+    keyring,
+    audit,
+    ownOrigins: () => [...new Set(served().map(originOf))],
+    observe,
+  });
+  opening.defer(every(KEEP_HOUSE_EVERY_MS, 'sign-ins', () => broker.sweep(), observe));
+
   const lag = watchLag();
   opening.defer(() => lag.stop());
   const marks = createMarks({ release, slot });
-  let { port } = settings.listen;
-  const originOf = ({ origin }: Customer) => settings.origin ?? origin ?? `http://${settings.listen.host}:${port}`;
   const migrations = watchMigrations(pools, places.all, Date.now);
   const app = createApp({
     marks,
@@ -117,9 +139,12 @@ export async function openGateway(settings: Settings, env: NodeJS.ProcessEnv): P
       now: Date.now,
       observe,
       roles: settings.roles,
+      tools: CATALOGUE,
+      accessTokens,
       limits: accessLimits(settings),
       onTurnedAway: (customer, person, { code }, requestId) => door.turnedAway(customer.id, person, code, requestId),
     }),
+    broker,
     mcp: createMcpEndpoint({ door, release, observe }),
     health: {
       facts: { customer: settings.customer ?? null, slot: slot ?? null, release },
@@ -185,6 +210,19 @@ function createServed(registry: Registry, pinnedTo: string | undefined): () => r
     served = pinnedTo === undefined ? customers.all : customers.all.filter(({ id }) => id === pinnedTo);
     return served;
   };
+}
+
+/** The authorization server: its clients, its grants, and its pages. */
+function openBroker(
+  settings: Settings,
+  parts: Pick<BrokerParts, 'pools' | 'keyring' | 'audit' | 'ownOrigins' | 'observe'>,
+): Broker {
+  const { signIn, tokens } = settings.gateway;
+  const all = { ...parts, now: Date.now, fetch, limits: { ...signIn, leewaySeconds: tokens.clockLeewaySeconds } };
+  const clients = createClients({ ...all, network: publicNetwork });
+  const grants = createGrants({ ...all, clients });
+  const keys = createSigningKeys({ ...all, limits: accessLimits(settings) });
+  return createBroker({ ...all, clients, grants, keys });
 }
 
 function accessLimits({ gateway: { tokens } }: Settings): AccessLimits {

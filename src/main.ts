@@ -59,6 +59,10 @@ const COMMANDS: Record<string, Entry> = {
       return createCanCommand(CATALOGUE);
     },
   },
+  sessions: {
+    summary: 'who is signed in through the gateway, and their end',
+    load: async () => (await import('./operator/commands/sessions.ts')).sessionsCommand,
+  },
   audit: {
     summary: 'audit verify: is the record whole?',
     load: async () => (await import('./operator/commands/audit.ts')).auditCommand,

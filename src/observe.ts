@@ -23,6 +23,15 @@ export type Observation =
       detail: string | undefined;
     }
   | { kind: 'access-refused'; requestId: string; reason: string }
+  | {
+      kind: 'sign-in';
+      requestId: string;
+      customer: string | undefined;
+      step: string;
+      outcome: 'ok' | 'refused' | 'error';
+      reason: string | undefined;
+      detail: string | undefined;
+    }
   | { kind: 'keys-fetched'; tenant: string; keys: number }
   | { kind: 'keys-unreachable'; tenant: string; reason: string }
   | { kind: 'customers-reloaded'; customers: number }

@@ -17,6 +17,7 @@ const FLOORS: Record<string, number> = {
   tables: 4,
   tools: 5,
   mcp: 6,
+  broker: 6,
   operator: 6,
   http: 7,
   gateway: 8,

@@ -2,12 +2,16 @@ import { admit } from '../customers/access-rules.ts';
 import type { Customer } from '../customers/customer.ts';
 import type { FrameError } from '../errors.ts';
 import type { Observe } from '../observe.ts';
+import type { AccessTokens, TokenSite } from './access-token.ts';
 import type { Caller, Person } from './caller.ts';
 import { readCredential } from './credentials.ts';
 import { type VerifiedToken, verifyToken } from './entra.ts';
 import { versionOfIssuer } from './issuers.ts';
 import type { Fetch } from './key-set.ts';
 import { errorOf, type Refusal } from './refusal.ts';
+import { type ToolKind, withinScopes } from './rights.ts';
+import { mayRead } from './scopes.ts';
+import type { SignedInPerson } from './session.ts';
 import { createSigningKeys, type SigningKeysLimits } from './signing-keys.ts';
 import { createTokenMemory } from './token-memory.ts';
 import { readToken } from './unverified-token.ts';
@@ -24,6 +28,8 @@ export interface Access {
 export interface AccessRequest {
   headers: Headers;
   url: URL;
+  /** Of ours, as configured, where the request arrived. */
+  origin: string;
   requestId: string;
 }
 
@@ -42,14 +48,19 @@ export interface AccessParts {
   observe: Observe;
   /** Role → tools, as of config/roles.yaml. */
   roles: ReadonlyMap<string, ReadonlySet<string>>;
+  /** Every tool there is. */
+  tools: readonly ToolKind[];
+  /** Those that we gave out ourselves. */
+  accessTokens: Pick<AccessTokens, 'find'>;
   limits: AccessLimits;
   /** Records that a known member of a customer was not admitted; the answer waits for it. */
   onTurnedAway(customer: Customer, person: Person, error: FrameError, requestId: string): Promise<void>;
 }
 
-export function createAccess({ fetch, now, observe, roles, limits, onTurnedAway }: AccessParts): Access {
+export function createAccess(parts: AccessParts): Access {
+  const { fetch, now, observe, roles, tools, accessTokens, limits, onTurnedAway } = parts;
   const keys = createSigningKeys({ fetch, now, observe, limits });
-  const memory = createTokenMemory<Member>(limits.rememberTokens, now);
+  const memory = createTokenMemory<Verified>(limits.rememberTokens, now);
 
   return {
     async authenticate(request, customers) {
@@ -58,29 +69,48 @@ export function createAccess({ fetch, now, observe, roles, limits, onTurnedAway 
       const error = errorOf(verdict, limits.keysCooldownSeconds);
       observe({ kind: 'access-refused', requestId: request.requestId, reason: error.detail ?? verdict.refused });
       const { stranger } = verdict;
-      if (stranger) await onTurnedAway(stranger.customer, toPerson(stranger.token), error, request.requestId);
+      if (stranger) await onTurnedAway(stranger.customer, toPerson(stranger.person), error, request.requestId);
       throw error;
     },
   };
 
-  async function judge({ headers, url }: AccessRequest, customers: readonly Customer[]): Promise<Caller | Verdict> {
+  async function judge(
+    { headers, url, origin }: AccessRequest,
+    customers: readonly Customer[],
+  ): Promise<Caller | Verdict> {
     const credential = readCredential(headers, url);
     if ('refused' in credential) return credential;
-    const member = recall(credential.token, customers) ?? (await identify(credential.token, customers));
+    const member = await identify(credential.token, { origin, customers });
     if ('refused' in member) return member;
     const caller = toCaller(member);
     return 'refused' in caller ? { ...caller, stranger: member } : caller;
   }
 
-  /** A reload makes new customers and a fetch makes new keys: whatever was found with the old ones no longer counts. */
-  function recall(text: string, customers: readonly Customer[]): Member | undefined {
-    const member = memory.recall(text);
-    if (!member || !customers.includes(member.customer)) return undefined;
-    const { keyId, key } = member.token;
-    return keys.known(member.customer.entra, keyId) === key ? member : undefined;
+  /** The customers decide whose tokens count, never the token: at an origin of broker customers, Entra's are bad. */
+  async function identify(text: string, { origin, customers }: TokenSite): Promise<Member | Refusal> {
+    const brokered = customers.filter(({ signIn }) => signIn === 'broker');
+    const direct = customers.filter(({ signIn }) => signIn === 'direct');
+    if (brokered.length === 0 || !text.startsWith('frame_')) return identifyByEntra(text, direct);
+    const member = await accessTokens.find(text, { origin, customers: brokered });
+    return 'refused' in member || mayRead(member.scopes) ? member : { refused: 'scope-missing' };
   }
 
-  async function identify(text: string, customers: readonly Customer[]): Promise<Member | Refusal> {
+  async function identifyByEntra(text: string, customers: readonly Customer[]): Promise<Member | Refusal> {
+    const verified = recall(text, customers) ?? (await verify(text, customers));
+    if ('refused' in verified) return verified;
+    const { customer, token } = verified;
+    return { customer, person: token, scopes: token.scopes };
+  }
+
+  /** A reload makes new customers and a fetch makes new keys: whatever was found with the old ones no longer counts. */
+  function recall(text: string, customers: readonly Customer[]): Verified | undefined {
+    const verified = memory.recall(text);
+    if (!verified || !customers.includes(verified.customer)) return undefined;
+    const { keyId, key } = verified.token;
+    return keys.known(verified.customer.entra, keyId) === key ? verified : undefined;
+  }
+
+  async function verify(text: string, customers: readonly Customer[]): Promise<Verified | Refusal> {
     const unverified = readToken(text);
     if ('refused' in unverified) return unverified;
     const { issuer } = unverified;
@@ -89,24 +119,26 @@ export function createAccess({ fetch, now, observe, roles, limits, onTurnedAway 
     const nowMs = now();
     const token = await verifyToken(unverified, customer.entra, { keys, nowMs, leewaySeconds: limits.leewaySeconds });
     if ('refused' in token) return token;
-    const member = { customer, token };
-    memory.remember(text, member, Math.min(token.expiresAt, nowMs + limits.rememberSeconds * 1000));
-    return member;
+    const verified = { customer, token };
+    memory.remember(text, verified, Math.min(token.expiresAt, nowMs + limits.rememberSeconds * 1000));
+    return verified;
   }
 
-  function toCaller({ customer, token }: Member): Caller | Refusal {
-    if (token.isGuest && !customer.entra.guests) return { refused: 'guest' };
-    const admission = admit(customer, token);
+  function toCaller({ customer, person, scopes, clientName }: Member): Caller | Refusal {
+    if (person.isGuest && !customer.entra.guests) return { refused: 'guest' };
+    const admission = admit(customer, person);
     if ('refused' in admission) return { refused: 'no-access-rule', detail: admission.refused };
-    const tools = roles.get(admission.role);
-    if (!tools) return { refused: 'role-unknown', detail: admission.role };
+    const granted = roles.get(admission.role);
+    if (!granted) return { refused: 'role-unknown', detail: admission.role };
     return {
       customer,
-      person: toPerson(token),
+      person: toPerson(person),
       role: admission.role,
-      tools,
+      // Scopes of Entra say that Frame may be used, not what for.
+      ...(customer.signIn === 'broker' ? withinScopes(granted, scopes, tools) : { tools: granted }),
       entities: admission.entities,
-      scopes: token.scopes,
+      scopes,
+      client: clientName,
       rule: admission.rule.text,
     };
   }
@@ -117,6 +149,13 @@ export function createAccess({ fetch, now, observe, roles, limits, onTurnedAway 
 /** Somebody known to be of a customer's tenant; whether they get in is decided anew on every call. */
 interface Member {
   customer: Customer;
+  person: SignedInPerson;
+  scopes: readonly string[];
+  clientName?: string;
+}
+
+interface Verified {
+  customer: Customer;
   token: VerifiedToken;
 }
 
@@ -125,6 +164,6 @@ interface Verdict extends Refusal {
   stranger?: Member;
 }
 
-function toPerson({ tenantId, objectId, name, username }: VerifiedToken): Person {
+function toPerson({ tenantId, objectId, name, username }: SignedInPerson): Person {
   return { tenantId, objectId, name, username };
 }

@@ -5,12 +5,16 @@ export interface Caller {
   customer: Customer;
   person: Person;
   role: string;
-  /** What the role may call: tool names, or `*`. */
+  /** What the role and the scopes let them call: tool names, or `*`. */
   tools: ReadonlySet<string>;
+  /** What the role would give, but the scopes do not; nothing when absent. */
+  withheldTools?: ReadonlySet<string>;
   /** The entities this caller may work on, at least one. */
   entities: readonly Entity[];
   /** OAuth scopes of the credential, as sent. */
   scopes: readonly string[];
+  /** The program they signed in with, where we know it better than it tells us. */
+  client?: string;
   /** The access rule that admitted, as written. */
   rule: string;
 }

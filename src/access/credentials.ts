@@ -20,8 +20,10 @@ const CREDENTIAL_NAMES = new Set([
   'apikey',
   'authorization',
   'bearer',
+  'clientsecret',
   'idtoken',
   'jwt',
+  'refreshtoken',
   'token',
   'xapikey',
 ]);

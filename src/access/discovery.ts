@@ -1,6 +1,7 @@
 import type { Customer, EntraTenant } from '../customers/customer.ts';
 import type { FrameError } from '../errors.ts';
 import { v2Issuer } from './issuers.ts';
+import { SCOPES } from './scopes.ts';
 
 /** What clients are told about signing in: RFC 9728 documents and RFC 6750 challenges, as data. */
 export interface ProtectedResource {
@@ -16,7 +17,7 @@ export function protectedResource(origin: string, customers: readonly Customer[]
   return {
     resource: `${origin}/frame/mcp`,
     resource_name: 'Frame',
-    authorization_servers: customers.map(({ entra }) => v2Issuer(entra)),
+    authorization_servers: [...new Set(customers.map(customer => issuerFor(origin, customer)))],
     scopes_supported: scopesOf(customers),
     bearer_methods_supported: ['header'],
   };
@@ -42,8 +43,14 @@ export function challenge(origin: string, customers: readonly Customer[], error:
 
 // Private
 
+function issuerFor(origin: string, { signIn, entra }: Customer): string {
+  return signIn === 'broker' ? origin : v2Issuer(entra);
+}
+
 function scopesOf(customers: readonly Customer[]): string[] {
-  return [...new Set(customers.map(({ entra }) => qualifiedScope(entra)))];
+  return [
+    ...new Set(customers.flatMap(({ signIn, entra }) => (signIn === 'broker' ? SCOPES : [qualifiedScope(entra)]))),
+  ];
 }
 
 /** Entra reads a bare scope as one of Graph, so ours carries the name of the application. */

@@ -25,11 +25,40 @@ export interface VerifiedToken {
   key: KeyObject;
 }
 
+export interface VerifyMeans {
+  keys: SigningKeys;
+  /** Milliseconds since 1970. */
+  nowMs: number;
+  leewaySeconds: number;
+}
+
 /** Checks an access token against one tenant, the only one it may come from. */
 export async function verifyToken(
   token: UnverifiedToken,
   tenant: EntraTenant,
-  { keys, nowMs, leewaySeconds }: { keys: SigningKeys; nowMs: number; leewaySeconds: number },
+  means: VerifyMeans,
+): Promise<VerifiedToken | Refusal> {
+  return verify(token, tenant, means, claims => checkAudience(claims, tenant.audience) ?? checkActor(claims, tenant));
+}
+
+/** Checks an ID token: made by this tenant, for our own sign-in there, and for this one of them (`nonce`). */
+export async function verifyIdToken(
+  token: UnverifiedToken,
+  tenant: EntraTenant,
+  nonce: string,
+  means: VerifyMeans,
+): Promise<VerifiedToken | Refusal> {
+  const audience = tenant.clientId === undefined ? [] : [tenant.clientId];
+  return verify(token, tenant, means, claims => checkAudience(claims, audience) ?? checkNonce(claims, nonce));
+}
+
+// Private
+
+async function verify(
+  token: UnverifiedToken,
+  tenant: EntraTenant,
+  { keys, nowMs, leewaySeconds }: VerifyMeans,
+  checkUse: (claims: Claims) => Refusal | undefined,
 ): Promise<VerifiedToken | Refusal> {
   const key = await keys.find(tenant, token.keyId);
   if (key === 'unknown') return { refused: 'key-unknown' };
@@ -38,12 +67,9 @@ export async function verifyToken(
   if (!payload) return { refused: 'signature-wrong' };
   const { data: claims, error } = Claims.safeParse(payload);
   if (!claims) return { refused: 'claim-malformed', detail: error.issues.map(({ path }) => path.join('.')).join(' ') };
-  const refusal =
-    checkOrigin(claims, tenant) ?? checkTime(claims, nowMs / 1000, leewaySeconds) ?? checkActor(claims, tenant);
+  const refusal = checkOrigin(claims, tenant) ?? checkTime(claims, nowMs / 1000, leewaySeconds) ?? checkUse(claims);
   return refusal ?? { ...toIdentity(claims, tenant), keyId: token.keyId, key };
 }
-
-// Private
 
 const text = z.string().optional();
 
@@ -57,6 +83,7 @@ const Claims = z.object({
   iat: z.number().optional(),
   ver: text,
   scp: text,
+  nonce: text,
   idtyp: text,
   idp: text,
   acct: z.unknown().optional(),
@@ -82,14 +109,21 @@ async function openSigned(token: string, key: KeyObject): Promise<unknown> {
   }
 }
 
-/** From this tenant and for us. */
-function checkOrigin({ iss, ver, tid, aud }: Claims, tenant: EntraTenant): Refusal | undefined {
+function checkOrigin({ iss, ver, tid }: Claims, tenant: EntraTenant): Refusal | undefined {
   const version = versionOfIssuer(tenant, iss);
   if (!version) return { refused: 'wrong-issuer' };
   if (ver !== undefined && ver !== version) return { refused: 'wrong-version' };
   if (tid !== tenant.tenantId) return { refused: 'wrong-tenant' };
-  if (!tenant.audience.includes(aud)) return { refused: 'wrong-audience' };
   return undefined;
+}
+
+function checkAudience({ aud }: Claims, accepted: readonly string[]): Refusal | undefined {
+  return accepted.includes(aud) ? undefined : { refused: 'wrong-audience' };
+}
+
+/** Access tokens have none, so that none of them passes for an ID token. */
+function checkNonce({ nonce }: Claims, expected: string): Refusal | undefined {
+  return nonce === expected ? undefined : { refused: 'wrong-nonce' };
 }
 
 function checkTime({ exp, nbf, iat }: Claims, nowSeconds: number, leewaySeconds: number): Refusal | undefined {

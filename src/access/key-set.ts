@@ -1,6 +1,7 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { z } from 'zod';
 import type { EntraTenant } from '../customers/customer.ts';
+import { readAnswer } from './answer.ts';
 import { signingKeysUrl, versionOfIssuer } from './issuers.ts';
 
 /** The public signing keys of one tenant by key id: replaced as a whole, never changed. */
@@ -20,7 +21,7 @@ export async function fetchKeySet(tenant: EntraTenant, fetch: Fetch, timeoutMs: 
     await response.body?.cancel();
     throw new Error(refusal);
   }
-  return readKeySet(await readText(response), tenant);
+  return readKeySet(await readAnswer(response, MAX_BYTES), tenant);
 }
 
 // Private
@@ -47,17 +48,6 @@ function refuse({ status, headers }: Response): string | undefined {
   const type = headers.get('content-type') ?? 'none';
   if (!/^application\/(jwk-set\+)?json(;|$)/i.test(type)) return `the keys came as media type ${type}`;
   return undefined;
-}
-
-async function readText({ body }: Response): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of body ?? []) {
-    bytes += chunk.byteLength;
-    if (bytes > MAX_BYTES) throw new Error(`the keys are larger than ${MAX_BYTES} bytes`);
-    chunks.push(chunk);
-  }
-  return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks));
 }
 
 function readKeySet(text: string, tenant: EntraTenant): KeySet {

@@ -17,6 +17,9 @@ export type Reason =
   | 'credential-in-url'
   | 'token-too-large'
   | 'token-malformed'
+  | 'token-unknown'
+  | 'tokens-unreachable'
+  | 'revoked'
   | 'header-forbidden'
   | 'wrong-algorithm'
   | 'wrong-type'
@@ -28,7 +31,9 @@ export type Reason =
   | 'wrong-issuer'
   | 'wrong-version'
   | 'wrong-tenant'
+  | 'wrong-customer'
   | 'wrong-audience'
+  | 'wrong-nonce'
   | 'expired'
   | 'not-yet-valid'
   | 'app-only'
@@ -60,6 +65,8 @@ export function errorOf({ refused, detail }: Refusal, retryAfterSeconds: number)
     case 'credential-malformed':
     case 'token-too-large':
     case 'token-malformed':
+    case 'token-unknown':
+    case 'revoked':
     case 'header-forbidden':
     case 'wrong-algorithm':
     case 'wrong-type':
@@ -70,6 +77,8 @@ export function errorOf({ refused, detail }: Refusal, retryAfterSeconds: number)
     case 'wrong-issuer':
     case 'wrong-version':
     case 'wrong-tenant':
+    case 'wrong-customer':
+    case 'wrong-nonce':
     case 'not-yet-valid':
     case 'app-only':
     case 'scope-absent':
@@ -93,6 +102,8 @@ export function errorOf({ refused, detail }: Refusal, retryAfterSeconds: number)
         ...facts,
         hint: 'Ask whoever looks after Frame in your company to add an access rule for you.',
       });
+    case 'tokens-unreachable':
+      return unavailable('Sign-ins cannot be checked now.', facts);
     case 'keys-unreachable':
       return unavailable('Sign-ins cannot be checked now.', { ...facts, retryAfterSeconds });
   }

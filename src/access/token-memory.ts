@@ -5,6 +5,7 @@ export interface TokenMemory<Finding> {
   recall(token: string): Finding | undefined;
   /** `untilMs`: milliseconds since 1970. */
   remember(token: string, finding: Finding, untilMs: number): void;
+  forget(isMeant: (finding: Finding) => boolean): void;
 }
 
 /** When more than `maxTokens` are known, the one that was not asked for longest goes. */
@@ -24,6 +25,9 @@ export function createTokenMemory<Finding>(maxTokens: number, now: () => number)
       entries.set(digestOf(token), { finding, untilMs });
       if (entries.size <= maxTokens) return;
       for (const [oldest] of entries.entries().take(1)) entries.delete(oldest);
+    },
+    forget(isMeant) {
+      for (const [digest, { finding }] of entries) if (isMeant(finding)) entries.delete(digest);
     },
   };
 }

@@ -51,6 +51,20 @@ const gatewaySchema = z.strictObject({
     keys_cooldown_seconds: whole(30, 1),
     keys_stale_hours: whole(24, 0),
   }),
+  sign_in: section({
+    transaction_minutes: whole(10, 1, 60),
+    code_seconds: whole(60, 10, 600),
+    access_minutes: whole(15, 1, 1_440),
+    refresh_days: whole(30, 1),
+    session_days: whole(90, 1),
+    replay_seconds: whole(120, 0, 600),
+    max_replays: whole(10, 0),
+    registrations_per_minute: whole(30, 1),
+    starts_per_minute: whole(60, 1),
+    upstream_timeout_seconds: whole(10, 1, 30),
+  }).refine(({ refresh_days, session_days }) => refresh_days <= session_days, {
+    error: 'must have a refresh_days of at most session_days',
+  }),
   audit: section({
     flush_records: whole(500, 1),
     queue: whole(5_000, 1),

@@ -16,7 +16,7 @@ export function reportContradictions(tree: unknown, roles: ReadonlySet<string> |
     `\`${written}\` is ${what} of \`${owner}\` already`;
   reportRepeats(customers.flatMap(domainsOf), report, taken('a domain'));
   reportRepeats(customers.flatMap(tenantOf), report, taken('the tenant'));
-  reportRepeats(customers.flatMap(originOf), report, taken('the origin'));
+  reportSharedOrigins(customers, report);
   for (const customer of customers) {
     reportBroker(customer, report);
     reportRepeats(portsOf(customer), report, (address, owner) => `\`${address}\` has the port of \`${owner}\``);
@@ -39,7 +39,9 @@ const Entry = z.object({
   origin: text,
   sign_in: z.string().default('broker').catch(''),
   domains: texts,
-  entra: z.object({ tenant_id: text }).catch({ tenant_id: '' }),
+  entra: z
+    .object({ tenant_id: text, client_id: z.unknown().optional(), client_secret: z.unknown().optional() })
+    .catch({ tenant_id: '', client_id: '', client_secret: '' }),
   entities: z.record(z.string(), z.unknown()).catch({}),
   access: z.array(Rule).catch([]),
   services: z.record(z.string(), text).catch({}),
@@ -83,8 +85,16 @@ function tenantOf({ id, entry, path }: Named): Claim[] {
   return [{ key: entry.entra.tenant_id.toLowerCase(), path: [...path, 'entra', 'tenant_id'], owner: id }];
 }
 
-function originOf({ id, entry, path }: Named): Claim[] {
-  return entry.sign_in === 'direct' ? [{ key: entry.origin, path: [...path, 'origin'], owner: id }] : [];
+/** Clients are sent to one authorization server per origin: only people who sign in at ours may share one. */
+function reportSharedOrigins(customers: readonly Named[], report: Report): void {
+  const byOrigin = Map.groupBy(customers, ({ entry }) => entry.origin);
+  for (const [origin, [first, ...others]] of byOrigin) {
+    if (origin === '' || !first) continue;
+    for (const { entry, path } of others) {
+      if (entry.sign_in === 'broker' && first.entry.sign_in === 'broker') continue;
+      report([...path, 'origin'], written => `\`${written}\` is the origin of \`${first.id}\` already`);
+    }
+  }
 }
 
 function portsOf({ entry, path }: Named): Claim[] {
@@ -103,9 +113,16 @@ function schemasOf({ entry, path }: Named): Claim[] {
   }));
 }
 
+/** Through the gateway, Frame itself is the program that signs in at Entra, and has to prove that it is. */
 function reportBroker({ entry, path }: Named, report: Report): void {
   if (entry.sign_in !== 'broker') return;
-  report([...path, 'sign_in'], () => 'sign_in: broker is not available yet; set sign_in: direct');
+  const { client_id, client_secret } = entry.entra;
+  const missing = Object.entries({ client_id, client_secret }).flatMap(([key, value]) =>
+    value === undefined ? [key] : [],
+  );
+  if (missing.length === 0) return;
+  const needed = missing.map(key => `\`${key}\``).join(' and ');
+  report([...path, 'entra'], () => `\`entra\` must have ${needed} for sign_in: broker, which is the default`, 'key');
 }
 
 function reportRules({ entry, path }: Named, roles: ReadonlySet<string> | undefined, report: Report): void {

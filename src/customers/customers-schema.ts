@@ -81,7 +81,10 @@ const customer = z.strictObject({
     .min(1)
     .describe('E-mail domains, unique over all customers.'),
   entra,
-  sign_in: z.enum(['broker', 'direct']).default('broker'),
+  sign_in: z
+    .enum(['broker', 'direct'])
+    .default('broker')
+    .describe('broker: programs sign in at Frame, and Frame at Entra. direct: programs sign in at Entra.'),
   entities: namedBy(ENTITY_ID, entity).describe('Legal units, brands or apps, with schemas of their own.'),
   access: z.array(rule).min(1).describe('The first match wins; nobody matched = not admitted.'),
   services: z

@@ -10,6 +10,9 @@ export function sampleOrigins(port: number): SampleOrigins {
   return { axe: `http://127.0.0.1:${port}`, nordwind: `http://localhost:${port}` };
 }
 
+/** No secret at all: whoever reaches the stand-in may be anybody. */
+export const SAMPLE_SECRET = 'known-to-everybody';
+
 /** The directories of the companies in demo/customers.yaml; every way to be admitted, and one not to be. */
 export function sampleTenants({ axe, nordwind }: SampleOrigins): readonly StandInTenant[] {
   return [
@@ -44,13 +47,15 @@ function person(number: number, name: string, username: string, more: Partial<St
 }
 
 /**
- * One registration that is both the API and a public client of it. Its App ID URI is the MCP URL: Entra accepts the
- * `resource` that every MCP client sends only when it is one (AADSTS9010010).
+ * One registration that is both the API and a program that people sign in to: Frame itself with its secret, and for direct
+ * sign-in public clients. Its App ID URI is the MCP URL: Entra accepts the `resource` that every MCP client sends only when
+ * it is one (AADSTS9010010).
  */
 function application(origin: string, clientId: string): Pick<StandInTenant, 'api' | 'clients'> {
+  const callback = { platform: 'web', uri: `${origin}/callback/entra` } as const;
   return {
     api: { clientId, uris: [`${origin}/frame/mcp`], scopes: ['access_as_user'], tokenVersion: 2 },
-    clients: [{ clientId, name: 'Frame', redirects: REDIRECTS }],
+    clients: [{ clientId, name: 'Frame', secret: SAMPLE_SECRET, redirects: [callback, ...REDIRECTS] }],
   };
 }
 

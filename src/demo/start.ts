@@ -1,5 +1,3 @@
-import { readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Caller } from '../access/caller.ts';
 import { readSettings, type Settings } from '../config/settings.ts';
 import type { Customer } from '../customers/customer.ts';
@@ -10,8 +8,9 @@ import { CATALOGUE, TOOL_NAMES } from '../tools/catalogue.ts';
 import { noteAuthority } from './authority-file.ts';
 import { createStandInEntra, type StandInEntra } from './entra/stand-in-entra.ts';
 import type { StandInTenant } from './entra/tenant.ts';
+import { writeSampleCustomers } from './sample-customers.ts';
 import { loadSampleData } from './sample-data.ts';
-import { type SampleOrigins, sampleOrigins, sampleTenants } from './sample-people.ts';
+import { sampleOrigins, sampleTenants } from './sample-people.ts';
 import { type Running, welcome } from './welcome.ts';
 
 export type OpenGateway = (settings: Settings, env: NodeJS.ProcessEnv) => Promise<Running>;
@@ -35,7 +34,7 @@ gateway. Prints how to connect. Ctrl-C stops it all; the data stays.`,
       const tenants = sampleTenants(origins);
       const entra = await openEntra(settings, tenants);
       closing.defer(() => entra.close());
-      const customersFile = await writeSampleCustomers(settings, entra.authority, origins);
+      const customersFile = await writeSampleCustomers(settings.dataFolder, entra.authority, origins);
       const gateway = await openGateway({ ...settings, customersFile, origin: undefined }, env);
       closing.defer(() => gateway.close());
       surviveWhatCanBeSurvived(io.err);
@@ -64,21 +63,6 @@ async function openEntra({ dataFolder, listen }: Settings, tenants: readonly Sta
     const sentence = `127.0.0.1:${port} is in use: is Frame running already? Stop it, or set FRAME_LISTEN to another port.`;
     throw new WrongConfiguration([{ file: 'FRAME_LISTEN', sentence }]);
   }
-}
-
-async function writeSampleCustomers(
-  { dataFolder }: Settings,
-  authority: string,
-  { axe, nordwind }: SampleOrigins,
-): Promise<string> {
-  const template = await readFile(join(import.meta.dirname, 'customers.yaml'), 'utf8');
-  const file = join(dataFolder, 'customers.yaml');
-  const text = template
-    .replaceAll('AUTHORITY', authority)
-    .replaceAll('AXE_ORIGIN', axe)
-    .replaceAll('NORDWIND_ORIGIN', nordwind);
-  await writeFile(file, text);
-  return file;
 }
 
 /** The demonstration itself, at work in a company: what it does stands in the audit under its name. */

@@ -2,6 +2,7 @@ import type { Customer } from '../customers/customer.ts';
 import type { Door } from '../tools/door.ts';
 import type { StandInEntra } from './entra/stand-in-entra.ts';
 import type { StandInTenant } from './entra/tenant.ts';
+import { createSampleTokens } from './sample-tokens.ts';
 
 /** What the demonstration needs of a gateway; gateway.ts is its neighbour and does not meet it. */
 export interface Running {
@@ -18,38 +19,43 @@ export async function welcome(
   entra: StandInEntra,
   tenants: readonly StandInTenant[],
 ): Promise<string> {
+  const tokenOf = createSampleTokens(entra, 'npm start');
   const companies = gateway.customers().map(customer => ({
-    name: customer.name,
-    url: `${gateway.originOf(customer)}/frame/mcp`,
+    customer,
+    origin: gateway.originOf(customer),
     people: tenants.find(({ tenantId }) => tenantId === customer.entra.tenantId)?.people ?? [],
   }));
-  const [first] = companies;
-  const [person] = first?.people ?? [];
-  if (!first || !person) return 'Frame is ready, and customers.yaml has no sample company left.';
-  const people = companies.flatMap(company => company.people.map(someone => ({ ...someone, company: company.name })));
-  const tokens = await Promise.all(
-    people.map(async ({ username }) => `  ${username}\n  ${await entra.mint(username)}\n`),
-  );
-  const authorization = `"Authorization: Bearer $(scripts/frame token ${person.username})"`;
+  const members = companies.flatMap(({ people, ...company }) => people.map(person => ({ ...company, person })));
+  const [first] = members;
+  if (!first) return 'Frame is ready, and customers.yaml has no sample company left.';
+  const tokens = await Promise.all(members.map(async member => ({ ...member, token: await tokenOf(member) })));
+  const url = `${first.origin}/frame/mcp`;
+  const authorization = `"Authorization: Bearer $(scripts/frame token ${first.person.username})"`;
   return `
 Frame is ready.
 
 MCP URL
-${companies.map(({ url, name }) => `  ${url}   ${name}`).join('\n')}
+${companies.map(({ origin, customer }) => `  ${origin}/frame/mcp   ${customer.name}, ${HOW[customer.signIn]}`).join('\n')}
 Stand-in Entra
   ${entra.authority}
 
 Sample people
-${people.map(({ username, about, company }) => `  ${username.padEnd(36)} ${company}, ${about}`).join('\n')}
+${members.map(({ person, customer }) => `  ${person.username.padEnd(36)} ${customer.name}, ${person.about}`).join('\n')}
 
-A token for each, good for about an hour (\`scripts/frame token <e-mail>\` prints a fresh one)
-${tokens.join('')}
-Connect Claude Code
-  claude mcp add --transport http frame ${first.url} \\
-    --header ${authorization}
-Connect the Inspector
-  npx @modelcontextprotocol/inspector --cli ${first.url} --transport http \\
+A token for each, to try without signing in (\`scripts/frame token <e-mail>\` prints a fresh one)
+${tokens.map(({ person, token = 'none: not let in' }) => `  ${person.username}\n  ${token}\n`).join('')}
+Connect Claude Code: it opens the sign-in page by itself
+  claude mcp add --transport http frame ${url}
+Connect the Inspector, here with a token
+  npx @modelcontextprotocol/inspector --cli ${url} --transport http \\
     --method tools/list --header ${authorization}
 
 Ctrl-C stops everything; the data stays in .frame/.`;
 }
+
+// Private
+
+const HOW = {
+  broker: 'programs sign in at Frame',
+  direct: 'programs sign in at Entra',
+} as const;

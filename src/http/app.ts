@@ -1,6 +1,7 @@
 import { type Context, Hono } from 'hono';
 import type { Access } from '../access/authenticate.ts';
 import { challenge, protectedResource } from '../access/discovery.ts';
+import type { Broker } from '../broker/routes.ts';
 import type { GatewayConfig } from '../config/gateway-config.ts';
 import { FrameError, toFrameError } from '../errors.ts';
 import type { McpEndpoint } from '../mcp/endpoint.ts';
@@ -20,6 +21,7 @@ import {
 import { type Marks, requestIdOf } from './marks.ts';
 import { createOverload } from './overload.ts';
 import { toProblem } from './problem.ts';
+import { createSignIn } from './sign-in.ts';
 import type { Sites } from './sites.ts';
 
 /** All routes of the gateway, and the rules that a request passes on its way, in order. */
@@ -33,6 +35,7 @@ export interface AppParts {
   marks: Marks;
   sites: Sites;
   access: Access;
+  broker: Broker;
   mcp: McpEndpoint;
   health: Omit<HealthParts, 'isDraining'>;
   /** Prometheus text. */
@@ -47,6 +50,7 @@ export function createApp(parts: AppParts): App {
   const { marks, sites, access, mcp, metrics, config, observe } = parts;
   let isDraining = false;
   const health = createHealth({ ...parts.health, isDraining: () => isDraining });
+  const signIn = createSignIn(parts.broker);
   const overload = createOverload(config.calls.maxConcurrent, parts.lagMs);
 
   const app = new Hono<Env>();
@@ -60,6 +64,21 @@ export function createApp(parts: AppParts): App {
     app.options(path, allowAnyOrigin, preflight('GET, HEAD'));
     app.all(path, refuseMethod('GET, HEAD'));
   }
+  for (const path of AUTHORIZATION_SERVER) {
+    app.get(path, allowAnyOrigin, signIn.metadata);
+    app.options(path, allowAnyOrigin, preflight('GET, HEAD'));
+    app.all(path, refuseMethod('GET, HEAD'));
+  }
+  app.on(['GET', 'POST'], '/authorize', signIn.authorize);
+  app.post('/consent', signIn.consent);
+  app.get('/callback/entra', signIn.callback);
+  app.post('/token', allowAnyOrigin, signIn.token);
+  app.post('/revoke', allowAnyOrigin, signIn.revoke);
+  app.post('/register', allowAnyOrigin, signIn.register);
+  for (const path of ['/token', '/revoke', '/register']) app.options(path, allowAnyOrigin, preflight('POST'));
+  for (const path of ['/token', '/revoke', '/register', '/consent']) app.all(path, refuseMethod('POST'));
+  app.all('/authorize', refuseMethod('GET, HEAD, POST'));
+  app.all('/callback/entra', refuseMethod('GET, HEAD'));
   app.use(requireOrigin);
   app.get('/frame/live', c => c.json({ status: 'alive' }));
   app.get('/frame/ready', async c => showReport(c, await health.ready()));
@@ -78,8 +97,9 @@ export function createApp(parts: AppParts): App {
     const request = c.req.raw;
     const { headers } = request;
     const { requestId } = c.var;
-    const { customers } = siteOf(c);
-    const caller = await access.authenticate({ headers, url: new URL(request.url), requestId }, customers);
+    const { origin, customers } = siteOf(c);
+    const url = new URL(request.url);
+    const caller = await access.authenticate({ headers, url, origin, requestId }, customers);
     const body = await readJson(c.env.incoming, config.http.maxBodyBytes);
     return overload.within(() => mcp.serve({ caller, requestId, request, body }));
   }
@@ -134,6 +154,12 @@ const PROTECTED_RESOURCE = [
   '/.well-known/oauth-protected-resource/frame/mcp',
   '/.well-known/oauth-protected-resource',
   '/frame/mcp/.well-known/oauth-protected-resource',
+];
+
+/** The suffixed ones: for clients that take the address of the resource for the issuer. */
+const AUTHORIZATION_SERVER = [
+  '/.well-known/oauth-authorization-server',
+  '/.well-known/oauth-authorization-server/frame/mcp',
 ];
 
 function showReport(c: Context<Env>, { isReady, body }: Report): Response {

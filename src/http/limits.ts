@@ -7,8 +7,14 @@ import { malformed, parseJson } from './json-guard.ts';
  * `args/too-large` or `args/malformed`. The limits of the connection itself are in listen.ts.
  */
 export async function readJson(incoming: IncomingMessage, maxBytes: number): Promise<unknown> {
-  requireJson(incoming);
+  requireType(incoming, 'application/json');
   return parseJson(decode(await readBytes(incoming, maxBytes)));
+}
+
+/** As readJson, for what forms and OAuth clients send. */
+export async function readForm(incoming: IncomingMessage, maxBytes: number): Promise<URLSearchParams> {
+  requireType(incoming, 'application/x-www-form-urlencoded');
+  return new URLSearchParams(decode(await readBytes(incoming, maxBytes)));
 }
 
 // Private
@@ -16,11 +22,10 @@ export async function readJson(incoming: IncomingMessage, maxBytes: number): Pro
 /** A sender of too much gets this long to finish, so that it reads our answer instead of a reset connection. */
 const DISCARD_MS = 500;
 
-function requireJson({ headers }: IncomingMessage): void {
-  if (!/^application\/json *(; *charset="?utf-8"?)?$/i.test(headers['content-type'] ?? '')) {
-    throw new FrameError('args/media-type', 'The body must be JSON.', {
-      hint: 'Send `Content-Type: application/json`.',
-    });
+function requireType({ headers }: IncomingMessage, type: string): void {
+  const [, sent] = /^([^ ;]+) *(?:; *charset="?utf-8"?)?$/i.exec(headers['content-type'] ?? '') ?? [];
+  if (sent?.toLowerCase() !== type) {
+    throw new FrameError('args/media-type', `The body must be ${type}.`, { hint: `Send \`Content-Type: ${type}\`.` });
   }
   // What a compressed body unpacks to is only known when it is too late.
   if (!/^(identity)?$/i.test(headers['content-encoding'] ?? '')) {

@@ -65,7 +65,11 @@ export const requireLocal: MiddlewareHandler<Env> = (c, next) => {
 /** Loopback peer and loopback name: what came through the proxy has a public Host. */
 export function isLocal(c: Context<Env>): boolean {
   const { remoteAddress = '' } = c.env.incoming.socket;
-  return LOOPBACK_PEER.test(remoteAddress) && isOfThisMachine(`http://${c.req.raw.headers.get('host')}`);
+  return isLoopbackPeer(remoteAddress) && isOfThisMachine(`http://${c.req.raw.headers.get('host')}`);
+}
+
+export function isLoopbackPeer(address: string): boolean {
+  return /^(::ffff:)?127\.|^::1$/.test(address);
 }
 
 // Private
@@ -73,7 +77,6 @@ export function isLocal(c: Context<Env>): boolean {
 const ALLOWED_HEADERS =
   'Authorization, Content-Type, Accept, MCP-Protocol-Version, Mcp-Method, Mcp-Name, Mcp-Session-Id, X-API-Key, Last-Event-ID';
 const EXPOSED_HEADERS = 'WWW-Authenticate, Mcp-Session-Id, X-Request-Id, Retry-After';
-const LOOPBACK_PEER = /^(::ffff:)?127\.|^::1$/;
 
 function isOfThisMachine(origin = ''): boolean {
   const url = URL.parse(origin);

@@ -173,7 +173,7 @@ function startRecord(caller: Caller, tool: string, request: RequestFacts, at: nu
     requestId: request.requestId,
     customer: caller.customer.id,
     actor: caller.person,
-    client: request.client,
+    client: caller.client ?? request.client,
     tool: tool.slice(0, MAX_RECORDED_NAME),
     phase: 'call',
   };

@@ -67,6 +67,12 @@ function create(fetchKeys: typeof fetch): Access {
     now: () => clock,
     observe: observations.observe,
     roles,
+    tools: [],
+    accessTokens: {
+      find() {
+        throw new Error('tokens of ours do not count here');
+      },
+    },
     limits,
     async onTurnedAway(customer, person, { code }, requestId) {
       turnedAway.push([customer.id, person.username, code, requestId]);
@@ -79,6 +85,7 @@ function authenticate(token: string, customers: readonly Customer[] = [axe]) {
     {
       headers: new Headers({ authorization: `Bearer ${token}` }),
       url: new URL('https://axe.example/frame/mcp'),
+      origin: 'https://axe.example',
       requestId: 'r-1',
     },
     customers,
@@ -134,7 +141,8 @@ describe('a member', () => {
 describe('nobody gets in', () => {
   test('without a credential', async () => {
     const url = new URL('https://axe.example/frame/mcp');
-    const error = await refusalOf(access.authenticate({ headers: new Headers(), url, requestId: 'r-1' }, [axe]));
+    const request = { headers: new Headers(), url, origin: 'https://axe.example', requestId: 'r-1' };
+    const error = await refusalOf(access.authenticate(request, [axe]));
     expect(error.code).toBe('access/token-missing');
     expect(observations.of('access-refused')).toEqual([
       { kind: 'access-refused', requestId: 'r-1', reason: 'credential-missing' },
@@ -168,6 +176,14 @@ describe('nobody gets in', () => {
     const claims = { iss: `${entra.authority}/${AXE}/v2.0`, ver: '2.0', tid: AXE, aud: axeTenant.api.clientId };
     const error = await refusalOf(authenticate(await entra.mint('ben@bolt.example', { claims }), [axe, bolt]));
     expect(error).toMatchObject({ code: 'access/token-invalid', detail: 'key-unknown' });
+  });
+
+  test('with a token of ours, where people sign in at Entra', async () => {
+    expect(await refusalOf(authenticate(`frame_at_${'A'.repeat(43)}`))).toMatchObject({
+      code: 'access/token-invalid',
+      detail: 'token-malformed',
+    });
+    expect(keyFetches).toBe(0);
   });
 
   test('where nobody is served', async () => {

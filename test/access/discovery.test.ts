@@ -39,6 +39,30 @@ describe('the protected resource (RFC 9728)', () => {
   });
 });
 
+describe('where people sign in through the gateway', () => {
+  const broker = sampleCustomer({ signIn: 'broker' });
+  const other = sampleCustomer({ id: 'other', signIn: 'broker', entra: { tenantId: OTHER_TENANT } });
+
+  test('it is its own authorization server, once for all customers, byte for byte its origin', () => {
+    expect(protectedResource(ORIGIN, [broker, other])).toEqual({
+      resource: 'https://axe.example/frame/mcp',
+      resource_name: 'Frame',
+      authorization_servers: ['https://axe.example'],
+      scopes_supported: ['frame:read', 'frame:write'],
+      bearer_methods_supported: ['header'],
+    });
+  });
+
+  test.each([
+    ['access/token-missing', ''],
+    ['access/token-invalid', ', error="invalid_token", error_description="A sentence."'],
+    ['access/scope-missing', ', error="insufficient_scope", error_description="A sentence."'],
+  ] as const)('%s asks for both scopes', (code, rest) => {
+    const value = challenge(ORIGIN, [broker, other], new FrameError(code, 'A sentence.'));
+    expect(value).toBe(`Bearer resource_metadata="${METADATA}", scope="frame:read frame:write"${rest}`);
+  });
+});
+
 describe('the challenge (RFC 6750)', () => {
   const challengeOf = (code: FrameError['code'], message = 'A sentence.') =>
     challenge(ORIGIN, [axe], new FrameError(code, message, { hint: 'A hint.', detail: 'secret' }));

@@ -1,6 +1,6 @@
 import { createHmac, createPublicKey } from 'node:crypto';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { verifyToken } from '../../src/access/entra.ts';
+import { verifyIdToken, verifyToken } from '../../src/access/entra.ts';
 import { createSigningKeys, type SigningKeys } from '../../src/access/signing-keys.ts';
 import { readToken } from '../../src/access/unverified-token.ts';
 import { observeNothing } from '../../src/observe.ts';
@@ -324,5 +324,50 @@ describe('a forged token is refused', () => {
 
   test('the good one, for comparison', async () => {
     expect(await verify(good)).toMatchObject({ objectId: OBJECT });
+  });
+});
+
+describe('an ID token', () => {
+  const CLIENT = '55555555-0000-4000-8000-000000000005';
+  const tenant = sampleCustomer({ entra: { clientId: CLIENT } }).entra;
+
+  async function verifyId(claims: Record<string, unknown> = {}, theirs = tenant) {
+    const ours = { aud: CLIENT, nonce: 'ours', scp: undefined };
+    const unverified = readToken(forge(header, sampleClaims({ ...ours, ...claims }), key.privateKey));
+    if ('refused' in unverified) return unverified;
+    return verifyIdToken(unverified, theirs, 'ours', { keys, nowMs: NOW, leewaySeconds: 60 });
+  }
+
+  test('says who signed in', async () => {
+    expect(await verifyId({ idp: 'https://sts.windows.net/elsewhere/' })).toMatchObject({
+      objectId: OBJECT,
+      username: 'ada@axe.example',
+      scopes: [],
+      isGuest: true,
+    });
+  });
+
+  test.each([
+    ['of another sign-in', { nonce: 'theirs' }, 'wrong-nonce'],
+    ['of no sign-in', { nonce: undefined }, 'wrong-nonce'],
+    ['of an empty one', { nonce: '' }, 'wrong-nonce'],
+    ['for the API', { aud: API }, 'wrong-audience'],
+    ['for nobody', { aud: undefined }, 'claim-malformed'],
+    ['for several', { aud: [CLIENT, API] }, 'claim-malformed'],
+    ['of another tenant', { tid: OTHER_TENANT }, 'wrong-tenant'],
+    ['of another issuer', { iss: `https://login.microsoftonline.com/${OTHER_TENANT}/v2.0` }, 'wrong-issuer'],
+    ['that is over', { exp: seconds - 61 }, 'expired'],
+    ['from the future', { iat: seconds + 61 }, 'not-yet-valid'],
+  ])('%s is refused', async (_, claims, refused) => {
+    expect(await verifyId(claims)).toMatchObject({ refused });
+  });
+
+  test('is good for nobody where Frame has no client id', async () => {
+    expect(await verifyId({}, entra)).toMatchObject({ refused: 'wrong-audience' });
+  });
+
+  test('is no access token, and the other way round', async () => {
+    expect(await v2({ nonce: 'ours', scp: undefined })).toMatchObject({ refused: 'scope-absent' });
+    expect(await verifyId({ aud: API, scp: 'access_as_user' })).toMatchObject({ refused: 'wrong-audience' });
   });
 });

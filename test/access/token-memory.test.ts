@@ -56,3 +56,11 @@ test('of no size remembers nothing', () => {
   none.remember('a', 'Ada', 2000);
   expect(none.recall('a')).toBeUndefined();
 });
+
+test('forgets what it is told to, and nothing else', () => {
+  memory.remember('a', 'Ada', 2000);
+  memory.remember('b', 'Bob', 2000);
+  memory.remember('c', 'Ada', 2000);
+  memory.forget(finding => finding === 'Ada');
+  expect(['a', 'b', 'c'].map(token => memory.recall(token))).toEqual([undefined, 'Bob', undefined]);
+});

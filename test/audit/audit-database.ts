@@ -1,7 +1,7 @@
 import { type AuditEntry, type AuditLog, type AuditParts, createAuditLog } from '../../src/audit/audit.ts';
 import { DEFAULT_GATEWAY_CONFIG } from '../../src/config/gateway-config.ts';
 import { AUDIT_LOGIN, CONTROL_DATABASE } from '../../src/database/place.ts';
-import { createPools, type Pools } from '../../src/database/pools.ts';
+import { createPools, type PoolLimits, type Pools } from '../../src/database/pools.ts';
 import { provision } from '../../src/database/provision.ts';
 import type { OwnerConnection } from '../../src/database/server.ts';
 import type { ServerAddress } from '../../src/database/socket.ts';
@@ -15,7 +15,7 @@ export interface AuditDatabase {
   /** What the logs of openLog observed. */
   observations: Observation[];
   openLog(changes?: Partial<AuditParts>): AuditLog;
-  openPools(address?: ServerAddress): Pools;
+  openPools(address?: ServerAddress, limits?: Partial<PoolLimits>): Pools;
   /** Superuser on the control database, for looking and for tampering. */
   connectAsRoot(): Promise<OwnerConnection>;
   close(): Promise<void>;
@@ -29,8 +29,15 @@ export async function openAuditDatabase(passwordOf = (role: string) => `password
     opened.unshift(thing);
     return thing;
   };
-  const openPools = (server = postgres.server.address) =>
-    keep(createPools({ server, passwordOf, limits: DEFAULT_GATEWAY_CONFIG.pools, observe: observeNothing }));
+  const openPools = (server = postgres.server.address, limits: Partial<PoolLimits> = {}) =>
+    keep(
+      createPools({
+        server,
+        passwordOf,
+        limits: { ...DEFAULT_GATEWAY_CONFIG.pools, ...limits },
+        observe: observeNothing,
+      }),
+    );
   const pools = openPools();
   const observations: Observation[] = [];
   return {

@@ -141,15 +141,15 @@ describe('what is wrong, and where', () => {
       'broker',
       'sign_in: direct\n    entities:\n      axe',
       'sign_in: broker\n    entities:\n      axe',
-      '11:14',
-      'sign_in: direct',
+      '7:5',
+      '`client_id` and `client_secret`',
     ],
     [
       'broker by default',
       '    sign_in: direct\n    entities:\n      axe',
       '    entities:\n      axe',
-      '2:3',
-      'sign_in: direct',
+      '7:5',
+      '`client_id` and `client_secret`',
     ],
     [
       'a sign-in of neither kind',
@@ -243,6 +243,26 @@ describe('what is wrong, and where', () => {
   test('roles are left alone when nobody knows them', () => {
     const text = changed('role: admin', 'role: anything');
     expect(parseCustomers('customers.yaml', text, { roles: undefined, env: {} })).toHaveProperty('customers');
+  });
+});
+
+describe('an origin of two customers', () => {
+  const secrets =
+    'scope: access_as_user\n      client_id: 6f0c0000-0000-4000-8000-00000000000b\n      client_secret: s';
+  const shared = TWO_CUSTOMERS.replace('https://nordwind.example', 'https://axe.example');
+  const withSecrets = shared.replaceAll('scope: access_as_user', secrets);
+
+  test('is right when people of both sign in through the gateway', () => {
+    expect(mistakesIn(withSecrets.replaceAll('sign_in: direct', 'sign_in: broker'))).toEqual([]);
+  });
+
+  test.each([
+    ['the first', 'axe'],
+    ['the second', 'nordwind'],
+  ])('is a mistake when only %s does', (_, entity) => {
+    const entities = `\n    entities:\n      ${entity}`;
+    const text = changed(`sign_in: direct${entities}`, `sign_in: broker${entities}`, withSecrets);
+    expect(mistakesIn(text)).toEqual([expect.stringContaining('is the origin of `axe` already')]);
   });
 });
 

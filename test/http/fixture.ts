@@ -2,6 +2,7 @@ import type { Access } from '../../src/access/authenticate.ts';
 import type { Caller } from '../../src/access/caller.ts';
 import { readCredential } from '../../src/access/credentials.ts';
 import { errorOf, type Reason } from '../../src/access/refusal.ts';
+import type { Broker } from '../../src/broker/routes.ts';
 import { DEFAULT_GATEWAY_CONFIG, type GatewayConfig } from '../../src/config/gateway-config.ts';
 import type { Customer } from '../../src/customers/customer.ts';
 import { FrameError, unavailable } from '../../src/errors.ts';
@@ -11,7 +12,7 @@ import { type Listening, listen } from '../../src/http/listen.ts';
 import { createMarks } from '../../src/http/marks.ts';
 import { createSites } from '../../src/http/sites.ts';
 import { createMcpEndpoint } from '../../src/mcp/endpoint.ts';
-import type { Observation } from '../../src/observe.ts';
+import type { Observation, Observe } from '../../src/observe.ts';
 import type { Door, Outcome, RequestFacts, ToolListing } from '../../src/tools/door.ts';
 
 /** The real HTTP stack and MCP endpoint over a door of a few lines and an access that knows its tokens by heart. */
@@ -25,7 +26,12 @@ export interface Gateway extends Listening {
 export interface GatewayOptions {
   door?: Door;
   access?: Access;
+  /** Without one, nobody signs in here. */
+  broker?: Broker;
+  observe?: Observe;
   customers?: readonly Customer[];
+  /** Instead of `customers`, when they change. */
+  customersNow?: () => readonly Customer[];
   /** Origin of a customer that names none; default: where the gateway listens. */
   origin?: string;
   health?: Partial<HealthParts>;
@@ -38,8 +44,11 @@ export interface GatewayOptions {
 
 export async function startGateway(options: GatewayOptions = {}): Promise<Gateway> {
   const observations: Observation[] = [];
-  const observe = (observation: Observation) => void observations.push(observation);
-  const customers = options.customers ?? [customerNamed('axe')];
+  const observe = (observation: Observation) => {
+    observations.push(observation);
+    options.observe?.(observation);
+  };
+  const { customers = [customerNamed('axe')] } = options;
   const config = {
     http: { ...DEFAULT_GATEWAY_CONFIG.http, drainSeconds: 5, ...options.http },
     calls: { ...DEFAULT_GATEWAY_CONFIG.calls, ...options.calls },
@@ -48,11 +57,9 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
   const marks = createMarks({ release: 'r1', slot: options.slot });
   const app = createApp({
     marks,
-    sites: createSites(
-      () => customers,
-      customer => customer.origin ?? origin,
-    ),
+    sites: createSites(options.customersNow ?? (() => customers), customer => customer.origin ?? origin),
     access: options.access ?? fakeAccess(),
+    broker: options.broker ?? NO_BROKER,
     mcp: createMcpEndpoint({ door: options.door ?? createFixtureDoor(), release: 'r1', observe }),
     health: {
       facts: { customer: 'axe', slot: options.slot ?? null, release: 'r1' },
@@ -183,6 +190,19 @@ export function createFixtureDoor(more: Record<string, Run> = {}): FixtureDoor {
 }
 
 // Private
+
+const notThere = () => Promise.reject(new Error('The fixture has no broker.'));
+const NO_BROKER: Broker = {
+  metadata: () => ({}),
+  authorize: notThere,
+  consent: notThere,
+  callback: notThere,
+  token: notThere,
+  revoke: notThere,
+  register: notThere,
+  refuse: () => Response.error(),
+  sweep: notThere,
+};
 
 const REASONS: Reason[] = ['expired', 'scope-missing', 'no-access-rule', 'keys-unreachable'];
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { WRITE_SCOPE } from '../../access/scopes.ts';
 import { defineTool } from '../tool.ts';
 
 /** Who am I, where may I work, and what may I not do: the first call of a conversation. */
@@ -17,11 +18,13 @@ export const getContext = defineTool({
     role: z.string(),
     entities: z.array(z.looseObject({ id: z.string(), name: z.string(), environments: z.array(z.string()) })),
     may_call: z.array(z.string()),
-    may_not_call: z.array(z.looseObject({ tool: z.string(), needs_role: z.string() })),
+    may_not_call: z.array(
+      z.looseObject({ tool: z.string(), needs_role: z.string().optional(), needs_scope: z.string().optional() }),
+    ),
   }),
   summarize: () => ({}),
   async run({ caller, means }) {
-    const { customer, person, role, entities, scopes, tools } = caller;
+    const { customer, person, role, entities, scopes, tools, withheldTools } = caller;
     const may = means.toolNames.filter(name => tools.has('*') || tools.has(name));
     const mayNot = means.toolNames.filter(name => !may.includes(name));
     return {
@@ -39,8 +42,12 @@ export const getContext = defineTool({
         entities: entities.map(({ id, name, environments }) => ({ id, name, environments })),
         default_environment: 'prod',
         may_call: may,
-        may_not_call: mayNot.map(tool => ({ tool, needs_role: means.leastRoleFor(tool) ?? 'none' })),
-        who_can_change: 'The operator of Frame, with an access rule for you in customers.yaml.',
+        may_not_call: mayNot.map(tool =>
+          withheldTools?.has(tool)
+            ? { tool, needs_scope: WRITE_SCOPE }
+            : { tool, needs_role: means.leastRoleFor(tool) ?? 'none' },
+        ),
+        who_can_change: withheldTools?.size ? `${SIGN_IN_AGAIN} ${ASK_OPERATOR}` : ASK_OPERATOR,
         limits: {
           rows_by_default: means.limits.defaultRows,
           max_rows: means.limits.maxRows,
@@ -54,3 +61,8 @@ export const getContext = defineTool({
     };
   },
 });
+
+// Private
+
+const ASK_OPERATOR = 'The operator of Frame, with an access rule for you in customers.yaml.';
+const SIGN_IN_AGAIN = 'What needs a scope: you yourself, by signing in again with read and write. The rest:';

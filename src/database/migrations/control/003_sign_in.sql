@@ -26,9 +26,12 @@ create table :schema.oauth_sign_ins (
   client_state text,
   code_challenge text not null,
   resource text not null,
-  -- What the client asked for, then what the person agreed to.
+  -- What the client asked for, and what the person agreed to.
   scopes text[] not null,
-  -- Of the browser that saw the page, then of the browser that agreed.
+  agreed_scopes text[],
+  -- The work e-mail, for Entra's page.
+  login_hint text,
+  -- Of the cookie that the browser gets when the person agrees.
   cookie_hash bytea not null,
   -- Null until the person agreed: before that nothing may come back from Entra.
   upstream_state_hash bytea unique,
