@@ -31,10 +31,18 @@ starts the embedded Postgres and brings it up to date first. SIGHUP reads custom
   });
 }
 
-/** Resolves on the first SIGTERM or SIGINT. A second one ends the process at once. */
+/**
+ * Resolves on the first SIGTERM or SIGINT. Another one ends the process at once, for somebody who cannot wait; but a
+ * Ctrl-C under npm arrives twice, from the terminal and from npm, and that is one wish.
+ */
 export async function untilToldToStop(): Promise<void> {
   await Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')]);
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => process.exit(EXIT.failed));
+  const impatientAt = performance.now() + SAME_WISH_MS;
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      if (performance.now() > impatientAt) process.exit(EXIT.failed);
+    });
+  }
 }
 
 /**
@@ -51,6 +59,8 @@ export function surviveWhatCanBeSurvived(report: (line: string) => void): void {
 }
 
 // Private
+
+const SAME_WISH_MS = 1000;
 
 function describe(thrown: unknown): string {
   return thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);
