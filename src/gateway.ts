@@ -1,5 +1,6 @@
 import { type AccessLimits, createAccess } from './access/authenticate.ts';
 import { createAuditLog } from './audit/audit.ts';
+import { leastRoleFor } from './config/roles.ts';
 import type { Settings } from './config/settings.ts';
 import type { Customer } from './customers/customer.ts';
 import { servedCustomers } from './customers/customers-file.ts';
@@ -80,6 +81,7 @@ export async function openGateway(settings: Settings, env: NodeJS.ProcessEnv): P
   const audit = createAuditLog({ pools: auditPools, login: AUDIT_LOGIN, limits: config.audit, observe, now: Date.now });
   opening.defer(() => audit.close());
   // A process that was killed left intents without an outcome: whoever runs closes them as unknown.
+  void audit.sweep().catch(error => observe({ kind: 'crash-averted', where: 'audit sweep', error }));
   opening.defer(every(SWEEP_EVERY_MS, 'audit sweep', () => audit.sweep(), observe));
   opening.defer(
     every(KEEP_HOUSE_EVERY_MS, 'housekeeping', () => keepAllHouses(pools, places, config.results), observe),
@@ -92,7 +94,7 @@ export async function openGateway(settings: Settings, env: NodeJS.ProcessEnv): P
     keyring,
     limits: config.results,
     toolNames: [...TOOL_NAMES],
-    leastRoleFor: tool => leastRoleFor(settings, tool),
+    leastRoleFor: tool => leastRoleFor(settings.roles, tool),
     now: Date.now,
   };
   const door = createDoor({
@@ -197,15 +199,6 @@ function accessLimits({ gateway: { tokens } }: Settings): AccessLimits {
     keysCooldownSeconds: tokens.keysCooldownSeconds,
     keysTimeoutSeconds: 5,
   };
-}
-
-/** The role with the fewest tools that has this one. */
-function leastRoleFor({ roles }: Settings, tool: string): string | undefined {
-  const size = (tools: ReadonlySet<string>) => (tools.has('*') ? Number.POSITIVE_INFINITY : tools.size);
-  return [...roles]
-    .filter(([, tools]) => tools.has('*') || tools.has(tool))
-    .sort(([, a], [, b]) => size(a) - size(b))
-    .map(([role]) => role)[0];
 }
 
 /** Repeats work for as long as the gateway runs; one round at a time, and a failure is no more than an observation. */

@@ -29,6 +29,8 @@ gateway. Prints how to connect. Ctrl-C stops it all; the data stays.`,
     async run({ flags }, io) {
       const env = { FRAME_LISTEN: DEFAULT_LISTEN, FRAME_LOG: 'warn', ...io.env };
       const settings = await readSettings(env, flags, io.cwd, { toolNames: TOOL_NAMES });
+      const stop = untilToldToStop();
+      surviveWhatCanBeSurvived(io.err);
       await using closing = new AsyncDisposableStack();
 
       const origins = sampleOrigins(settings.listen.port);
@@ -38,12 +40,11 @@ gateway. Prints how to connect. Ctrl-C stops it all; the data stays.`,
       const customersFile = await writeSampleCustomers(settings, entra.authority, origins);
       const gateway = await openGateway({ ...settings, customersFile, origin: undefined }, env);
       closing.defer(() => gateway.close());
-      surviveWhatCanBeSurvived(io.err);
       process.on('SIGHUP', () => void gateway.reload());
 
       await loadSampleData(gateway.door, gateway.customers().map(toAdmin));
       io.out(await welcome(gateway, entra, tenants));
-      await untilToldToStop();
+      await stop;
       io.out('\nStopping; the data stays.');
       return EXIT.ok;
     },

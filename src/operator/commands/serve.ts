@@ -21,10 +21,11 @@ starts the embedded Postgres and brings it up to date first. SIGHUP reads custom
     options: {},
     async run({ flags }, io) {
       const settings = await readSettings(io.env, flags, io.cwd, { toolNames: TOOL_NAMES });
-      const gateway = await openGateway(settings, io.env);
+      const stop = untilToldToStop();
       surviveWhatCanBeSurvived(io.err);
+      const gateway = await openGateway(settings, io.env);
       process.on('SIGHUP', () => void gateway.reload());
-      await untilToldToStop();
+      await stop;
       await gateway.close();
       return EXIT.ok;
     },
@@ -32,10 +33,12 @@ starts the embedded Postgres and brings it up to date first. SIGHUP reads custom
 }
 
 /**
- * Resolves on the first SIGTERM or SIGINT. Another one ends the process at once, for somebody who cannot wait; but a
+ * Resolves on the first SIGTERM or SIGINT. Ask before anything is opened: a signal that nobody listens for ends the
+ * process where it stands, and what it had started runs on. Until there is something to reload, SIGHUP does nothing. Another one ends the process at once, for somebody who cannot wait; but a
  * Ctrl-C under npm arrives twice, from the terminal and from npm, and that is one wish.
  */
 export async function untilToldToStop(): Promise<void> {
+  process.on('SIGHUP', () => {});
   await Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')]);
   const impatientAt = performance.now() + SAME_WISH_MS;
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {

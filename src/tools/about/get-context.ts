@@ -37,7 +37,6 @@ export const getContext = defineTool({
         admitted_by: caller.rule,
         scopes,
         entities: entities.map(({ id, name, environments }) => ({ id, name, environments })),
-        default_environment: 'prod',
         may_call: may,
         may_not_call: mayNot.map(tool => ({ tool, needs_role: means.leastRoleFor(tool) ?? 'none' })),
         who_can_change: 'The operator of Frame, with an access rule for you in customers.yaml.',
