@@ -66,13 +66,20 @@ describe('401', () => {
     ['no credential', {}],
     ['an empty one', { authorization: '' }],
     ['another scheme', { authorization: 'Basic YTpi' }],
-    ['a key, which is not a credential here', { 'x-api-key': 'frame_abc' }],
     ['a cookie', { cookie: 'access_token=abc' }],
   ])('%s: a challenge without an error', async (_, headers) => {
     const reply = await postTo(AXE.host, headers);
     expect(problemOf(reply)).toEqual({ status: 401, code: 'access/token-missing', challenges: 1 });
     expect(reply.headers['www-authenticate']).toBe(CHALLENGE);
     expect(reply.headers['retry-after']).toBeUndefined();
+  });
+
+  test('a key beside a good token is refused, for there are no keys yet', async () => {
+    const reply = await postTo(AXE.host, {
+      authorization: `Bearer ${await entra.mint(PEOPLE.admin.username)}`,
+      'x-api-key': 'frame_abc',
+    });
+    expect(problemOf(reply)).toEqual({ status: 401, code: 'access/token-invalid', challenges: 1 });
   });
 
   test.each<[string, () => Promise<string>]>([
@@ -145,7 +152,7 @@ describe('403', () => {
     const admin = seat(host === AXE.host ? 'admin' : 'northAdmin');
     const { value } = await call(admin, 'search_audit', { actor: username, outcome: 'refused' });
     expect(value.entries).toContainEqual(
-      expect.objectContaining({ code: 'access/not-admitted', requestId: 'turned-away' }),
+      expect.objectContaining({ code: 'access/not-admitted', request_id: 'turned-away' }),
     );
   });
 

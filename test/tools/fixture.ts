@@ -34,7 +34,7 @@ export function fakeMeans(): FakeMeans {
     clock: { now: 1_800_000_000_000 },
     failFrom: Number.POSITIVE_INFINITY,
     now: () => means.clock.now,
-    pools: { query: missing, transaction: missing, listen: missing, close: async () => {} },
+    pools: { query: missing, transaction: missing, listen: missing, depth: missing, close: async () => {} },
     catalog: { tables: missing, table: missing, changed: missing, forget: missing, forgetAll: missing, renew: missing },
     keyring: createKeyring(new Secret(randomBytes(32))),
     audit: {

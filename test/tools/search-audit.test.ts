@@ -37,7 +37,7 @@ describe('the reach of a search', () => {
     const filter = { actor: 'Ai', tool: 'select_rows', outcome: 'ok' };
     await search(means, { ...filter, since: '2026-01-01T01:00:00+01:00' });
     expect(means.searches[0]).toMatchObject({ ...filter, since: Date.UTC(2026, 0, 1) });
-    for (const since of ['yesterday', '2026-01-01', 7])
+    for (const since of ['yesterday', '2026-02-30', 7])
       expect(searchAudit.input.safeParse({ since }).success).toBe(false);
     expect(searchAudit.input.safeParse({ outcome: 'fine' }).success).toBe(false);
   });

@@ -37,7 +37,9 @@ admitted, or may not call the tool. What only their token knows can be given:
       const { customersFile, roles } = settings;
       const customers = await readCustomers(customersFile, { roles: new Set(roles.keys()), env: io.env });
       const customer = findCustomer(customers, settings.customer, email);
-      const stranger = customer ? whyStranger(customer, email) : 'no customer has this e-mail domain';
+      const stranger = customer
+        ? (whyStranger(customer, email) ?? whyGuest(customer, email))
+        : 'no customer has this e-mail domain';
       if (!customer || stranger) {
         const refusal = { email, customer: customer?.id, admitted: false, reason: stranger };
         io.out(isJson ? JSON.stringify(refusal) : `${email} is not admitted: ${stranger}.`);
@@ -55,6 +57,13 @@ admitted, or may not call the tool. What only their token knows can be given:
 }
 
 // Private
+
+/** Guests of a tenant carry the mark in their sign-in names. */
+function whyGuest({ entra }: Customer, email: string): string | undefined {
+  return entra.guests || !/#EXT#/i.test(email)
+    ? undefined
+    : 'they are a guest, and guests may not sign in (entra.guests)';
+}
 
 interface Answer {
   customer: string;
