@@ -6,21 +6,21 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const ownNode = join(root, 'node_modules/.bin/node');
 const missing = findMissing();
-if (missing.length > 0) install();
-if (!existsSync(join(root, 'node_modules/.bin/node'))) {
+if (missing.length > 0 || !existsSync(ownNode)) install();
+if (!existsSync(ownNode)) {
   fail(
     `Frame brings its own Node for Linux (x64, arm64) and macOS (arm64), not for ${process.platform}-${process.arch}.`,
   );
 }
 
-/** Packages of the lock file that are not installed in that very version. */
+/** Packages of the lock file that are not installed in that very version. npm leaves out optional ones that do not fit. */
 function findMissing() {
-  const wanted = readPackages(join(root, 'package-lock.json'));
   const installed = readPackages(join(root, 'node_modules/.package-lock.json'));
-  return Object.entries(wanted)
-    .filter(([path, entry]) => path !== '' && fitsThisMachine(entry))
-    .filter(([path, entry]) => installed[path]?.version !== entry.version || !existsSync(join(root, path)))
+  return Object.entries(readPackages(join(root, 'package-lock.json')))
+    .filter(([path, { optional }]) => path !== '' && !(optional && !installed[path]))
+    .filter(([path, { version }]) => installed[path]?.version !== version || !existsSync(join(root, path)))
     .map(([path]) => path);
 }
 
@@ -28,13 +28,8 @@ function readPackages(file) {
   return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')).packages : {};
 }
 
-function fitsThisMachine({ os, cpu, libc, optional }) {
-  const fits = (list, value) => !list || (list.includes(value) && !list.includes(`!${value}`));
-  return fits(os, process.platform) && fits(cpu, process.arch) && !(optional && libc);
-}
-
 function install() {
-  console.error(`Installing ${missing.length} packages with npm ci (once; some 30 seconds) …`);
+  console.error('Installing what is missing with npm ci (once; some 30 seconds) …');
   // Scripts of packages never run; engine warnings would only speak of the Node that we replace.
   const flags = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
   const { status, error } = spawnSync('npm', flags, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });

@@ -6,6 +6,7 @@ import { createClients } from './broker/clients.ts';
 import { createGrants } from './broker/grants.ts';
 import { publicNetwork } from './broker/public-network.ts';
 import { type Broker, type BrokerParts, createBroker } from './broker/routes.ts';
+import { leastRoleFor } from './config/roles.ts';
 import type { Settings } from './config/settings.ts';
 import type { Customer } from './customers/customer.ts';
 import { servedCustomers } from './customers/customers-file.ts';
@@ -86,6 +87,7 @@ export async function openGateway(settings: Settings, env: NodeJS.ProcessEnv): P
   const audit = createAuditLog({ pools: ownPools, login: AUDIT_LOGIN, limits: config.audit, observe, now: Date.now });
   opening.defer(() => audit.close());
   // A process that was killed left intents without an outcome: whoever runs closes them as unknown.
+  void audit.sweep().catch(error => observe({ kind: 'crash-averted', where: 'audit sweep', error }));
   opening.defer(every(SWEEP_EVERY_MS, 'audit sweep', () => audit.sweep(), observe));
   opening.defer(
     every(KEEP_HOUSE_EVERY_MS, 'housekeeping', () => keepAllHouses(pools, places, config.results), observe),
@@ -98,7 +100,7 @@ export async function openGateway(settings: Settings, env: NodeJS.ProcessEnv): P
     keyring,
     limits: config.results,
     toolNames: [...TOOL_NAMES],
-    leastRoleFor: tool => leastRoleFor(settings, tool),
+    leastRoleFor: tool => leastRoleFor(settings.roles, tool),
     now: Date.now,
   };
   const door = createDoor({
@@ -153,7 +155,14 @@ export async function openGateway(settings: Settings, env: NodeJS.ProcessEnv): P
         migrations: migrations.check,
       },
       migrations: migrations.newest,
-      depth: () => ({ uptime_seconds: Math.round(process.uptime()), customers: served().length }),
+      depth: () => ({
+        uptime_seconds: Math.round(process.uptime()),
+        customers: served().length,
+        connections: pools.depth(),
+        audit_connections: ownPools.depth(),
+        event_loop_lag_ms: Math.round(lag.lagMs()),
+        memory_mb: Math.round(process.memoryUsage.rss() / 1e6),
+      }),
       now: () => performance.now(),
     },
     metrics: observer.metrics,
@@ -235,15 +244,6 @@ function accessLimits({ gateway: { tokens } }: Settings): AccessLimits {
     keysCooldownSeconds: tokens.keysCooldownSeconds,
     keysTimeoutSeconds: 5,
   };
-}
-
-/** The role with the fewest tools that has this one. */
-function leastRoleFor({ roles }: Settings, tool: string): string | undefined {
-  const size = (tools: ReadonlySet<string>) => (tools.has('*') ? Number.POSITIVE_INFINITY : tools.size);
-  return [...roles]
-    .filter(([, tools]) => tools.has('*') || tools.has(tool))
-    .sort(([, a], [, b]) => size(a) - size(b))
-    .map(([role]) => role)[0];
 }
 
 /** Repeats work for as long as the gateway runs; one round at a time, and a failure is no more than an observation. */

@@ -84,6 +84,8 @@ const io: Io = {
 };
 
 enableCompileCache();
+// Whoever reads along may leave (`frame can … | head`), and a closed terminal is no reason to fall over.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 const code = await main(process.argv.slice(2));
 process.exitCode ||= code;
 

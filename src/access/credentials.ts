@@ -1,9 +1,15 @@
 import type { Refusal } from './refusal.ts';
 
-/** Finds the one Bearer token of a request. It does not look inside; see unverified-token.ts. */
+/**
+ * Finds the one Bearer token of a request. It does not look inside; see unverified-token.ts. An API key is refused, not
+ * ignored: whoever sends one beside a token asks for the intersection of both rights, and there are no keys yet.
+ */
 export function readCredential(headers: Headers, url: URL): { token: string } | Refusal {
   if ([...url.searchParams.keys()].some(isCredentialName)) return { refused: 'credential-in-url' };
   const authorization = headers.get('authorization')?.trim();
+  const apiKey = headers.get('x-api-key');
+  if (apiKey?.includes(',')) return { refused: 'credential-twice' };
+  if (apiKey) return { refused: 'api-key-unknown' };
   if (!authorization) return { refused: 'credential-missing' };
   // Headers joins repeated ones with a comma, which no token contains.
   if (authorization.includes(',')) return { refused: 'credential-twice' };

@@ -15,6 +15,7 @@ export type Reason =
   | 'credential-malformed'
   | 'credential-twice'
   | 'credential-in-url'
+  | 'api-key-unknown'
   | 'token-too-large'
   | 'token-malformed'
   | 'token-unknown'
@@ -62,6 +63,8 @@ export function errorOf({ refused, detail }: Refusal, retryAfterSeconds: number)
         ...facts,
         hint: 'Send it in the Authorization header. Addresses end up in logs: treat this credential as lost.',
       });
+    case 'api-key-unknown':
+      return new FrameError('access/token-invalid', 'The API key is invalid.', { ...facts, hint: SIGN_IN_AGAIN });
     case 'credential-malformed':
     case 'token-too-large':
     case 'token-malformed':

@@ -58,7 +58,6 @@ const gatewaySchema = z.strictObject({
     refresh_days: whole(30, 1),
     session_days: whole(90, 1),
     replay_seconds: whole(120, 0, 600),
-    max_replays: whole(10, 0),
     registrations_per_minute: whole(30, 1),
     starts_per_minute: whole(60, 1),
     upstream_timeout_seconds: whole(10, 1, 30),

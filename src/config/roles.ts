@@ -20,6 +20,13 @@ export function parseRoles(
   return { value: new Map(Object.entries(parsed.value.roles).map(([name, { tools }]) => [name, new Set(tools)])) };
 }
 
+/** The role with the fewest tools that has this one. */
+export function leastRoleFor(roles: Roles, tool: string): string | undefined {
+  const size = (tools: ReadonlySet<string>) => (tools.has('*') ? Number.MAX_SAFE_INTEGER : tools.size);
+  const having = [...roles].filter(([, tools]) => tools.has('*') || tools.has(tool));
+  return having.sort(([, a], [, b]) => size(a) - size(b))[0]?.[0];
+}
+
 // Private
 
 const role = z.strictObject({

@@ -28,6 +28,8 @@ export interface Pools {
     onNotify: (payload: string) => void,
     onGap: () => void,
   ): Promise<() => Promise<void>>;
+  /** Connections in use and idle, over all logins: for operators. */
+  depth(): { busy: number; idle: number };
   /** Lets what runs end, refuses the rest. */
   close(): Promise<void>;
 }
@@ -142,6 +144,7 @@ export function createPools({ server, passwordOf, limits, observe, times = TIMES
       listeners.push(stop);
       return stop;
     },
+    depth: () => ({ busy: total.inside, idle: [...pools.values()].reduce((sum, pool) => sum + pool.idle, 0) }),
     async close() {
       closed = true;
       clearInterval(sweeper);

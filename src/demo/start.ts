@@ -5,7 +5,7 @@ import { WrongConfiguration } from '../errors.ts';
 import { type Command, defineCommand, EXIT } from '../operator/command.ts';
 import { surviveWhatCanBeSurvived, untilToldToStop } from '../operator/commands/serve.ts';
 import { CATALOGUE, TOOL_NAMES } from '../tools/catalogue.ts';
-import { noteAuthority } from './authority-file.ts';
+import { isAuthorityAlive, noteAuthority } from './authority-file.ts';
 import { createStandInEntra, type StandInEntra } from './entra/stand-in-entra.ts';
 import type { StandInTenant } from './entra/tenant.ts';
 import { writeSampleCustomers } from './sample-customers.ts';
@@ -28,21 +28,32 @@ gateway. Prints how to connect. Ctrl-C stops it all; the data stays.`,
     async run({ flags }, io) {
       const env = { FRAME_LISTEN: DEFAULT_LISTEN, FRAME_LOG: 'warn', ...io.env };
       const settings = await readSettings(env, flags, io.cwd, { toolNames: TOOL_NAMES });
+      refuseOddPort(settings);
+      // Another one would write its own sample companies over those that are being served.
+      if (await isAuthorityAlive(settings.dataFolder)) {
+        io.err(
+          `Frame is running already on ${settings.dataFolder}: stop that one, or set FRAME_DATA to another folder.`,
+        );
+        return EXIT.locked;
+      }
+      // A closed terminal ends a demonstration; `serve` reads its files again instead.
+      const stop = untilToldToStop(['SIGTERM', 'SIGINT', 'SIGHUP']);
+      surviveWhatCanBeSurvived(io.err);
       await using closing = new AsyncDisposableStack();
 
       const origins = sampleOrigins(settings.listen.port);
       const tenants = sampleTenants(origins);
       const entra = await openEntra(settings, tenants);
       closing.defer(() => entra.close());
-      const customersFile = await writeSampleCustomers(settings.dataFolder, entra.authority, origins);
+      const customersFile = io.env.FRAME_CUSTOMERS
+        ? settings.customersFile
+        : await writeSampleCustomers(settings.dataFolder, entra.authority, origins);
       const gateway = await openGateway({ ...settings, customersFile, origin: undefined }, env);
       closing.defer(() => gateway.close());
-      surviveWhatCanBeSurvived(io.err);
-      process.on('SIGHUP', () => void gateway.reload());
 
       await loadSampleData(gateway.door, gateway.customers().map(toAdmin));
-      io.out(await welcome(gateway, entra, tenants));
-      await untilToldToStop();
+      io.out(await welcome(gateway, entra, tenants, io.env.FRAME_DATA));
+      await stop;
       io.out('\nStopping; the data stays.');
       return EXIT.ok;
     },
@@ -50,6 +61,13 @@ gateway. Prints how to connect. Ctrl-C stops it all; the data stays.`,
 }
 
 // Private
+
+/** Two origins and an issuer stand in files and tokens, so their ports must be known before anything listens. */
+function refuseOddPort({ listen: { port } }: Settings): void {
+  if (port > 0 && port < 65_535) return;
+  const sentence = 'name a port from 1 to 65534: the stand-in Entra takes the one above it';
+  throw new WrongConfiguration([{ file: 'FRAME_LISTEN', sentence }]);
+}
 
 /** One port above the gateway's, the same at every start: tokens name it as their issuer. */
 async function openEntra({ dataFolder, listen }: Settings, tenants: readonly StandInTenant[]): Promise<StandInEntra> {

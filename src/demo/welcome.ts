@@ -18,6 +18,7 @@ export async function welcome(
   gateway: Running,
   entra: StandInEntra,
   tenants: readonly StandInTenant[],
+  dataFolder: string | undefined,
 ): Promise<string> {
   const tokenOf = createSampleTokens(entra, 'npm start');
   const companies = gateway.customers().map(customer => ({
@@ -30,7 +31,9 @@ export async function welcome(
   if (!first) return 'Frame is ready, and customers.yaml has no sample company left.';
   const tokens = await Promise.all(members.map(async member => ({ ...member, token: await tokenOf(member) })));
   const url = `${first.origin}/frame/mcp`;
-  const authorization = `"Authorization: Bearer $(scripts/frame token ${first.person.username})"`;
+  const frame = dataFolder === undefined ? 'scripts/frame' : `FRAME_DATA=${dataFolder} scripts/frame`;
+  const authorization = `"Authorization: Bearer $(${frame} token ${first.person.username})"`;
+  const folder = dataFolder ?? '.frame';
   return `
 Frame is ready.
 
@@ -42,7 +45,7 @@ Stand-in Entra
 Sample people
 ${members.map(({ person, customer }) => `  ${person.username.padEnd(36)} ${customer.name}, ${person.about}`).join('\n')}
 
-A token for each, to try without signing in (\`scripts/frame token <e-mail>\` prints a fresh one)
+A token for each, to try without signing in (\`${frame} token <e-mail>\` prints a fresh one)
 ${tokens.map(({ person, token = 'none: not let in' }) => `  ${person.username}\n  ${token}\n`).join('')}
 Connect Claude Code: it opens the sign-in page by itself
   claude mcp add --transport http frame ${url}
@@ -50,7 +53,10 @@ Connect the Inspector, here with a token
   npx @modelcontextprotocol/inspector --cli ${url} --transport http \\
     --method tools/list --header ${authorization}
 
-Ctrl-C stops everything; the data stays in .frame/.`;
+Commands that read the sample companies, such as \`scripts/frame can\`, want to know where they are
+  export FRAME_CUSTOMERS=${folder}/customers.yaml
+
+Ctrl-C stops everything; the data stays in ${folder}/.`;
 }
 
 // Private

@@ -67,7 +67,7 @@ export function createApp(parts: AppParts): App {
   for (const path of AUTHORIZATION_SERVER) {
     app.get(path, allowAnyOrigin, signIn.metadata);
     app.options(path, allowAnyOrigin, preflight('GET, HEAD'));
-    app.all(path, refuseMethod('GET, HEAD'));
+    app.all(path, refuseSignIn('GET, HEAD'));
   }
   app.on(['GET', 'POST'], '/authorize', signIn.authorize);
   app.post('/consent', signIn.consent);
@@ -76,9 +76,9 @@ export function createApp(parts: AppParts): App {
   app.post('/revoke', allowAnyOrigin, signIn.revoke);
   app.post('/register', allowAnyOrigin, signIn.register);
   for (const path of ['/token', '/revoke', '/register']) app.options(path, allowAnyOrigin, preflight('POST'));
-  for (const path of ['/token', '/revoke', '/register', '/consent']) app.all(path, refuseMethod('POST'));
-  app.all('/authorize', refuseMethod('GET, HEAD, POST'));
-  app.all('/callback/entra', refuseMethod('GET, HEAD'));
+  for (const path of ['/token', '/revoke', '/register', '/consent']) app.all(path, refuseSignIn('POST'));
+  app.all('/authorize', refuseSignIn('GET, HEAD, POST'));
+  app.all('/callback/entra', refuseSignIn('GET, HEAD'));
   app.use(requireOrigin);
   app.get('/frame/live', c => c.json({ status: 'alive' }));
   app.get('/frame/ready', async c => showReport(c, await health.ready()));
@@ -114,6 +114,13 @@ export function createApp(parts: AppParts): App {
     const error = toFrameError(thrown);
     if (error.code === 'internal') observe({ kind: 'crash-averted', where: c.req.path, error: thrown });
     return toProblem(error, requestId, site && challenge(site.origin, site.customers, error));
+  }
+
+  function refuseSignIn(allowed: string): (c: Context<Env>) => Response {
+    return c => {
+      signIn.requireHere(c);
+      return refuseMethod(allowed)(c);
+    };
   }
 
   function refuseMethod(allowed: string): (c: Context<Env>) => Response {

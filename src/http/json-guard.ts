@@ -2,7 +2,7 @@ import { FrameError } from '../errors.ts';
 
 /**
  * JSON text → value, for text from strangers: what JSON.parse accepts but nobody means (repeated keys, `__proto__`,
- * 1e400, half of a surrogate pair) and what it pays dearly for (depth, a million keys) is refused in one pass before it.
+ * 1e400, digits that a double drops, half of a surrogate pair) and what it pays dearly for (depth, a million keys) is refused in one pass before it.
  */
 export const MAX_DEPTH = 32;
 /** Keys, values and containers. */
@@ -61,9 +61,7 @@ function guard(text: string): void {
       return end;
     }
     const end = endOfWord(text, at);
-    if (!Number.isFinite(Number(text.slice(at, end))) && char !== 't' && char !== 'f' && char !== 'n') {
-      throw malformed('The body has a number that no computer can hold.');
-    }
+    if (char !== 't' && char !== 'f' && char !== 'n') checkNumber(text.slice(at, end));
     return end;
   }
 }
@@ -75,6 +73,22 @@ function endOfWord(text: string, start: number): number {
   let end = start + 1;
   while (end < text.length && !ENDS_WORD.has(text[end] ?? '')) end += 1;
   return end;
+}
+
+/** What is not a number at all is left to JSON.parse. Up to 15 digits a double always gives back what it was given. */
+function checkNumber(literal: string): void {
+  if (!Number.isFinite(Number(literal))) throw malformed('The body has a number that no computer can hold.');
+  const digits = significantDigits(literal);
+  if (digits.length > 15 && digits !== significantDigits(String(Number(literal)))) {
+    throw malformed(`The number ${literal.slice(0, 40)} would lose digits on its way: send it as a text, in quotes.`);
+  }
+}
+
+function significantDigits(literal: string): string {
+  return literal
+    .replace(/[eE].*$/, '')
+    .replace(/[-.]/g, '')
+    .replace(/^0+|0+$/g, '');
 }
 
 /** Just behind the closing quote. */

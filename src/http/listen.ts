@@ -31,6 +31,8 @@ export interface Listening {
 export async function listen({ app, marks, host, port, limits, observe }: ListenParts): Promise<Listening> {
   const server = createServer(
     {
+      // A request without one gets our answer for a wrong Host instead of Node's bare 400.
+      requireHostHeader: false,
       maxHeaderSize: MAX_HEADER_BYTES,
       headersTimeout: limits.headersTimeoutSeconds * 1000,
       requestTimeout: limits.requestTimeoutSeconds * 1000,

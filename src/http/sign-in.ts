@@ -12,10 +12,12 @@ export function createSignIn(broker: Broker) {
   /** Programs read OAuth errors only, whatever goes wrong. */
   const endpoint = (handle: (c: Context<Env>) => Promise<Response>) => (c: Context<Env>) => {
     brokerSiteOf(c);
-    return handle(c).catch(broker.refuse);
+    return withoutQuery(c, handle).catch(broker.refuse);
   };
 
   return {
+    /** Throws `args/no-such-route` at an origin where nobody signs in this way. */
+    requireHere: (c: Context<Env>) => void brokerSiteOf(c),
     metadata: (c: Context<Env>) => c.json(broker.metadata(brokerSiteOf(c)), 200, { 'Cache-Control': 'max-age=300' }),
     authorize: page(broker.authorize),
     consent: page(broker.consent),
@@ -32,6 +34,12 @@ export function createSignIn(broker: Broker) {
 // Private
 
 const MAX_BODY_BYTES = 16_384;
+
+/** Addresses end up in logs: what is said to these endpoints is said in the body (RFC 6749 §2.3.1). */
+async function withoutQuery(c: Context<Env>, handle: (c: Context<Env>) => Promise<Response>): Promise<Response> {
+  if (new URL(c.req.raw.url).search === '') return handle(c);
+  throw new FrameError('access/credential-in-url', 'This address takes no query.', { hint: 'Send it in the body.' });
+}
 
 async function ask(c: Context<Env>): Promise<Asked> {
   const site = brokerSiteOf(c);

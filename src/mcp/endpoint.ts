@@ -8,6 +8,7 @@ import {
   type Tool,
   WebStandardStreamableHTTPServerTransport,
 } from '@modelcontextprotocol/server';
+import { z } from 'zod';
 import type { Caller } from '../access/caller.ts';
 import { type FrameError, toFrameError } from '../errors.ts';
 import type { Observe } from '../observe.ts';
@@ -37,6 +38,8 @@ export function createMcpEndpoint(parts: { door: Door; release: string; observe:
 
   async function serve(exchange: Exchange): Promise<Response> {
     const { request, body } = exchange;
+    const odd = oddCall(body);
+    if (odd) return await refuseOddCall(exchange, odd);
     const outages: FrameError[] = [];
     const server = createServer(exchange, outages);
     const response = (await isLegacyRequest(request, body))
@@ -59,6 +62,20 @@ export function createMcpEndpoint(parts: { door: Door; release: string; observe:
       return refuse(outcome.error, requestId);
     });
     return server;
+  }
+
+  /** The SDK would refuse it with the words of its own schema, and nobody would ever know that it was tried. */
+  async function refuseOddCall(
+    { caller, requestId, request }: Exchange,
+    { id, name, args }: OddCall,
+  ): Promise<Response> {
+    const client = request.headers.get('user-agent') ?? undefined;
+    const outcome = await callDoor(caller, name, args, { requestId, client, signal: request.signal });
+    const { message, ...data } = outcome.ok
+      ? { message: 'The arguments must be an object.' }
+      : outcome.error.toPublic();
+    const error = { code: ProtocolErrorCode.InvalidParams, message, data: { message, ...data } };
+    return Response.json({ jsonrpc: '2.0', id, error }, { status: 400 });
   }
 
   /** A defect behind the door: without this, the SDK would show the text of whatever was thrown to the client. */
@@ -84,6 +101,32 @@ const KEEP_ALIVE_MS = 15_000;
 /** JSON-RPC leaves -32000 … -32099 to servers. */
 const UNAVAILABLE = -32000;
 const MAX_CLIENT_NAME = 100;
+
+interface OddCall {
+  id: string | number;
+  name: string;
+  args: unknown;
+}
+
+/** A call of a tool whose arguments are no object. */
+function oddCall(body: unknown): OddCall | undefined {
+  const args = (body as { params?: { arguments?: unknown } } | null)?.params?.arguments;
+  if (args === undefined || (typeof args === 'object' && args !== null && !Array.isArray(args))) return undefined;
+  const found = OddCall.safeParse(body);
+  return found.success
+    ? { id: found.data.id, name: found.data.params.name, args: found.data.params.arguments }
+    : undefined;
+}
+
+const OddCall = z.object({
+  jsonrpc: z.literal('2.0'),
+  id: z.union([z.string(), z.number()]),
+  method: z.literal('tools/call'),
+  params: z.object({
+    name: z.string(),
+    arguments: z.unknown(),
+  }),
+});
 
 function serveModern(server: Server, { request, body }: Exchange): Promise<Response> {
   const handler = createMcpHandler(() => server, { legacy: 'reject', keepAliveMs: KEEP_ALIVE_MS });

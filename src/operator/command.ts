@@ -111,7 +111,7 @@ type CommonValues = ReturnType<typeof parse<Record<never, never>>>['values'];
 function readArguments<O extends ParseArgsOptionsConfig>(args: string[], parts: CommandParts<O>): Given<O> {
   const { values, positionals: words } = parse(args, parts.options);
   const { least, most } = parts.words ?? { least: 0, most: 0 };
-  if (words.length < least) throw new WrongUsage('Something is missing.');
+  if (words.length < least) throw new WrongUsage('A word is missing.');
   if (words.length > most) throw new WrongUsage(`\`${words[most]}\` is one word too many.`);
   const { config, customers, customer, data, listen, origin, slot, log, json = false }: CommonValues = values;
   return { words, values, flags: { config, customers, customer, data, listen, origin, slot, log }, isJson: json };

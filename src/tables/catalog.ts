@@ -13,6 +13,8 @@ export interface Catalog {
   tables(place: Place): Promise<SchemaSnapshot>;
   /** Throws `table/not-found`, with a guess from the same schema. */
   table(place: Place, name: string): Promise<Table>;
+  /** A change was committed: forget, here and wherever else the catalog is shared with. */
+  changed(place: SchemaOf): void;
   forget(place: SchemaOf): void;
   forgetAll(): void;
   /** Forgets a snapshot that is not from just now; false when it is, and a new one would say the same. */
@@ -57,6 +59,7 @@ export function createCatalog({ pools, now, ttlMs }: CatalogParts): Catalog {
     forget(place) {
       kept.delete(keyOf(place));
     },
+    changed: place => catalog.forget(place),
     forgetAll: () => kept.clear(),
     renew(place) {
       const known = kept.get(keyOf(place));

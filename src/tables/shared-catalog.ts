@@ -17,7 +17,7 @@ export async function shareCatalog(catalog: Catalog, pools: Pools, observe: Obse
   );
   return {
     ...catalog,
-    forget(place) {
+    changed(place) {
       catalog.forget(place);
       announceSchema(pools, place).catch(report);
     },

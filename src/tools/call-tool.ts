@@ -8,7 +8,7 @@ import type { Observe } from '../observe.ts';
 import { withDeadline } from './deadline.ts';
 import type { Door, Outcome, RequestFacts, ToolListing } from './door.ts';
 import { listingFor, prepareListing } from './listing.ts';
-import { takePlace } from './place-arguments.ts';
+import { placeProperties, takePlace } from './place-arguments.ts';
 import { readInput, requireObject } from './read-arguments.ts';
 import type { Answer, Means, Tool } from './tool.ts';
 
@@ -63,7 +63,7 @@ export function createDoor(parts: DoorParts): Door {
       const now = means.now();
       await record({
         ...entry,
-        ...factsOf(done),
+        ...factsOf(done, entry.arguments),
         phase: writes ? 'outcome' : 'call',
         at: now,
         milliseconds: now - started,
@@ -97,15 +97,15 @@ export function createDoor(parts: DoorParts): Door {
     try {
       const tool = byName.get(name);
       if (!tool || !mayCall(caller, name)) throw unknownTool(name, list(caller));
-      const given = requireObject(args ?? {});
+      const given = requireObject(args === undefined ? {} : args);
       known.arguments = { keys: Object.keys(given).slice(0, 20) };
       if (!tool.atPlace) {
-        const input = readInput(tool, given);
+        const input = readInput(tool, given, []);
         return { tool, input, place: undefined, known: { arguments: tool.summarize(input) } };
       }
       const [{ entity, environment }, rest] = takePlace(caller, given);
       Object.assign(known, { entity: entity.id, environment });
-      const input = readInput(tool, rest);
+      const input = readInput(tool, rest, Object.keys(placeProperties(caller).properties));
       const place = parts.findPlace(caller.customer.id, entity.id, environment);
       if (!place) throw unavailable(`\`${entity.id}\` (${environment}) is not set up yet.`, { retryAfterSeconds: 30 });
       return { tool, input, place, known: { ...known, arguments: tool.summarize(input) } };
@@ -205,10 +205,8 @@ function unknownTool(name: string, mine: readonly ToolListing[]): FrameError {
 }
 
 /** What the audit keeps of how it ended, and what only our log keeps. */
-function factsOf(
-  done: Answer | Failed,
-): Pick<AuditEntry, 'outcome' | 'code' | 'rows'> & { detail?: string | undefined } {
-  if (!('error' in done)) return { outcome: 'ok', rows: done.rows };
+function factsOf(done: Answer | Failed, asked: AuditEntry['arguments']): Partial<AuditEntry> & { detail?: string } {
+  if (!('error' in done)) return { outcome: 'ok', rows: done.rows, arguments: { ...asked, ...done.done } };
   const { code, detail } = done.error;
   return { outcome: outcomeOf(code), code, detail };
 }

@@ -17,12 +17,15 @@ const DEFAULT_ENVIRONMENT: Environment = 'prod';
 /** The JSON Schema properties to put before a tool's own, and which of them are required. */
 export function placeProperties(caller: Caller): { properties: JsonObject; required: string[] } {
   const properties: JsonObject = {};
+  const required = hasEntityChoice(caller) ? ['entity'] : [];
   if (hasEntityChoice(caller)) properties.entity = { type: 'string', enum: caller.entities.map(({ id }) => id) };
   if (hasEnvironmentChoice(caller)) {
     const all = ENVIRONMENTS.filter(name => caller.entities.some(({ environments }) => environments.includes(name)));
-    properties.environment = { type: 'string', enum: all, default: DEFAULT_ENVIRONMENT };
+    const byDefault = all.includes(DEFAULT_ENVIRONMENT) && { default: DEFAULT_ENVIRONMENT };
+    properties.environment = { type: 'string', enum: all, ...byDefault };
+    if (!byDefault) required.push('environment');
   }
-  return { properties, required: hasEntityChoice(caller) ? ['entity'] : [] };
+  return { properties, required };
 }
 
 /** Takes the place out of the arguments. Throws `args/invalid` with the caller's own choices. */
@@ -53,14 +56,15 @@ function takeEntity(caller: Caller, args: Record<string, unknown>): Entity {
 }
 
 function takeEnvironment(caller: Caller, entity: Entity, args: Record<string, unknown>): Environment {
-  const [only] = entity.environments;
-  const byDefault = entity.environments.length === 1 && only ? only : DEFAULT_ENVIRONMENT;
-  if (!hasEnvironmentChoice(caller)) return byDefault;
+  const [only, ...others] = entity.environments;
+  const byDefault = only && others.length === 0 ? only : entity.environments.find(name => name === DEFAULT_ENVIRONMENT);
+  if (!hasEnvironmentChoice(caller) && byDefault) return byDefault;
   const { environment: wanted = byDefault } = args;
   delete args.environment;
   const chosen = entity.environments.find(name => name === wanted);
   if (chosen) return chosen;
-  throw new FrameError('args/invalid', `\`${entity.id}\` has no such \`environment\`.`, {
+  const message = wanted === undefined ? '`environment` is missing.' : `\`${entity.id}\` has no such \`environment\`.`;
+  throw new FrameError('args/invalid', message, {
     hint: `Choose one of: ${entity.environments.join(', ')}.`,
     nextTool: 'get_context',
   });

@@ -9,11 +9,14 @@ export function requireObject(args: unknown): Record<string, unknown> {
   throw new FrameError('args/invalid', 'The arguments must be an object.');
 }
 
-/** What a tool gets of the arguments; throws `args/invalid` with the first five things that are wrong. */
-export function readInput(tool: Tool, args: Record<string, unknown>): unknown {
+/**
+ * What a tool gets of the arguments; throws `args/invalid` with the first five things that are wrong. `placeNames`: what
+ * this caller may say beside the tool's own arguments.
+ */
+export function readInput(tool: Tool, args: Record<string, unknown>, placeNames: readonly string[]): unknown {
   const parsed = tool.input.safeParse(args);
   if (parsed.success) return parsed.data;
-  const known = Object.keys((tool.input as { shape?: object }).shape ?? {});
+  const known = [...placeNames, ...Object.keys((tool.input as { shape?: object }).shape ?? {})];
   const [first] = parsed.error.issues;
   throw new FrameError('args/invalid', parsed.error.issues.slice(0, 5).map(toSentence).join(' '), {
     hint: first && hintFor(first, known),
@@ -23,11 +26,17 @@ export function readInput(tool: Tool, args: Record<string, unknown>): unknown {
 // Private
 
 function toSentence(issue: z.core.$ZodIssue): string {
-  const where = issue.path.map((part, i) => (typeof part === 'number' ? `[${part}]` : i ? `.${String(part)}` : part));
   if (issue.code === 'unrecognized_keys') {
-    return `There is no argument ${issue.keys.map(key => `\`${[...where, key].join('.')}\``).join(', ')}.`;
+    const names = issue.keys.map(key => `\`${toPath([...issue.path, key.slice(0, 80)])}\``);
+    return `There is no argument ${names.join(', ')}.`;
   }
-  return `\`${where.map(String).join('') || 'arguments'}\`: ${issue.message}.`;
+  return `\`${toPath(issue.path) || 'arguments'}\`: ${issue.message}.`;
+}
+
+/** `changes[0].create_table.columns[2].type` */
+function toPath(parts: readonly PropertyKey[]): string {
+  const steps = parts.map(part => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`));
+  return steps.join('').replace(/^\./, '');
 }
 
 function hintFor(issue: z.core.$ZodIssue, known: string[]): string | undefined {

@@ -32,6 +32,8 @@ export interface Answer {
   result: Record<string, unknown>;
   /** Rows read or changed, for the audit. */
   rows?: number;
+  /** What the audit keeps of what was done, beside the arguments: names and numbers, never values of rows. */
+  done?: Record<string, unknown>;
 }
 
 /** One call, after the door: who, where, and what a tool may use. */

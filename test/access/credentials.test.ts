@@ -9,6 +9,19 @@ const ADDRESS = 'https://axe.example/frame/mcp';
 const read = (authorization: string | undefined, address = ADDRESS) =>
   readCredential(new Headers(authorization === undefined ? {} : { authorization }), new URL(address));
 
+describe('X-API-Key', () => {
+  const withKey = (key: string) =>
+    readCredential(new Headers({ authorization: 'Bearer abc', 'x-api-key': key }), new URL(ADDRESS));
+
+  test('is never ignored: a token beside it does not help', () => {
+    expect(withKey('frame_abc')).toEqual({ refused: 'api-key-unknown' });
+  });
+
+  test('twice is more than one', () => {
+    expect(withKey('a, b')).toEqual({ refused: 'credential-twice' });
+  });
+});
+
 describe('the Authorization header', () => {
   test.each([
     'Bearer abc.def-_~+/123==',

@@ -20,7 +20,10 @@ describe('what passes is what JSON.parse makes of it', () => {
     ['"\\ud83d\\ude00"'],
     ['"\\u0000"'],
     ['{"":1}'],
-    ['9007199254740993'],
+    ['9007199254740992'],
+    ['0.30000000000000004'],
+    ['-1.50e-3'],
+    ['100000000000000000000'],
     [nested(MAX_DEPTH)],
     [numbers(MAX_TOKENS - 1)],
   ])('%s', text => {

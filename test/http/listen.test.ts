@@ -42,7 +42,7 @@ describe('strangers', () => {
     ['no HTTP at all', 'hello\r\n\r\n', 400],
     ['a TLS hello', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03', 400],
     ['HTTP/2 without asking', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 400],
-    ['no Host', 'GET /frame/live HTTP/1.1\r\n\r\n', 400],
+    ['no Host', 'GET /frame/live HTTP/1.1\r\nConnection: close\r\n\r\n', 400],
     ['a header without a name', 'GET / HTTP/1.1\r\n: x\r\n\r\n', 400],
     ['a NUL in a header', 'GET / HTTP/1.1\r\nHost: a\0b\r\n\r\n', 400],
     [

@@ -266,12 +266,19 @@ describe('the wire in 2025', () => {
   test.each([
     ['no name', {}],
     ['a name that is no text', { name: 7 }],
-    ['arguments that are no object', { name: 'echo', arguments: [1] }],
   ])('a call with %s is -32602', async (_, params) => {
     const { body } = await post(gateway, JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params }));
     expect(JSON.parse(body).error.code).toBe(-32602);
     expect(door.calls).toEqual([]);
   });
+});
+
+test.each([[[1]], [null], ['x'], [7]])('arguments that are %j go to the door, and its words come back', async args => {
+  const params = { name: 'echo', arguments: args };
+  const { status, body } = await post(gateway, JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params }));
+  expect(status).toBe(400);
+  expect(JSON.parse(body)).toMatchObject({ id: 1, error: { code: -32602 } });
+  expect(door.calls).toMatchObject([{ tool: 'echo', args }]);
 });
 
 describe('the client as the door hears of it', () => {

@@ -87,7 +87,7 @@ describe('audit verify', () => {
   });
 
   test.each([
-    ['no word', [], 'Something is missing'],
+    ['no word', [], 'A word is missing'],
     ['another word', ['repair'], '`audit repair`'],
     ['two words', ['verify', 'axe'], 'one word too many'],
     ['an unknown option', ['verify', '--entitty', 'x'], '--entity'],

@@ -115,7 +115,7 @@ describe('one tool', () => {
 
 describe('wrong questions', () => {
   test.each([
-    ['', 'Something is missing.'],
+    ['', 'A word is missing.'],
     ['anna', '`anna` is not an e-mail address.'],
     ['@axellc.com', '`@axellc.com` is not an e-mail address.'],
     ['a@b@axellc.com', 'is not an e-mail address.'],

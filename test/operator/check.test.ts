@@ -28,8 +28,8 @@ test('every mistake of every place, with where it stands', async () => {
   );
   await writeFile(join(folder.path, 'config/gateway.yaml'), 'http:\n  drain_second: 5\n');
   const { exit, out, err } = await run(check, folder.path, '--slot red', { FRAME_LISTEN: 'x' });
-  expect({ exit, out }).toEqual({ exit: 2, out: '' });
-  expect(err.split('\n')).toEqual([
+  expect({ exit, err }).toEqual({ exit: 2, err: '' });
+  expect(out.split('\n')).toEqual([
     'FRAME_LISTEN  write host:port, such as 127.0.0.1:3710',
     '--slot  write blue or green',
     'config/gateway.yaml:2:3  unknown key `drain_second`; did you mean `drain_seconds`?',
@@ -52,27 +52,27 @@ test('mistakes as JSON', async () => {
 test('roles that cannot be read do not make every rule a mistake', async () => {
   await using folder = await makeFolder();
   await rm(join(folder.path, 'config/roles.yaml'));
-  expect(await run(check, folder.path)).toMatchObject({ exit: 2, err: 'config/roles.yaml  there is no such file' });
+  expect(await run(check, folder.path)).toMatchObject({ exit: 2, out: 'config/roles.yaml  there is no such file' });
 });
 
 test('a role with a tool that does not exist', async () => {
   await using folder = await makeFolder();
   const file = join(folder.path, 'config/roles.yaml');
   await writeFile(file, (await readFile(file, 'utf8')).replace('- plan_change', '- plan_chang'));
-  expect((await run(check, folder.path)).err).toMatch(/^config\/roles\.yaml:\d+:9 {2}there is no tool `plan_chang`/);
+  expect((await run(check, folder.path)).out).toMatch(/^config\/roles\.yaml:\d+:9 {2}there is no tool `plan_chang`/);
 });
 
 test('a pin to a customer that is not there', async () => {
   await using folder = await makeFolder();
   const sentence = 'FRAME_CUSTOMER  customers.yaml has no customer `ax`; did you mean `axe`?';
-  expect(await run(check, folder.path, '', { FRAME_CUSTOMER: 'ax' })).toMatchObject({ exit: 2, err: sentence });
+  expect(await run(check, folder.path, '', { FRAME_CUSTOMER: 'ax' })).toMatchObject({ exit: 2, out: sentence });
 });
 
 test('files elsewhere are read by flag and by variable', async () => {
   await using folder = await makeFolder();
   await using elsewhere = await makeFolder();
   await rm(join(folder.path, 'customers.yaml'));
-  expect(await run(check, folder.path)).toMatchObject({ exit: 2, err: 'customers.yaml  there is no such file' });
+  expect(await run(check, folder.path)).toMatchObject({ exit: 2, out: 'customers.yaml  there is no such file' });
   const file = join(elsewhere.path, 'customers.yaml');
   expect(await run(check, folder.path, `--customers ${file}`)).toMatchObject({ exit: 0 });
   expect(await run(check, folder.path, '', { FRAME_CUSTOMERS: file, FRAME_CONFIG: 'config' })).toMatchObject({

@@ -40,7 +40,7 @@ describe('--help', () => {
 
 describe('wrong usage', () => {
   test.each([
-    ['', 'Something is missing.'],
+    ['', 'A word is missing.'],
     ['a b c', '`c` is one word too many.'],
     ['a --tabel t', "Unknown option '--tabel'; did you mean `--table`?"],
     ['a --customr axe', "Unknown option '--customr'; did you mean `--customer`?"],

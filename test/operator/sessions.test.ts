@@ -171,7 +171,7 @@ describe('sessions revoke', () => {
   });
 
   test.each([
-    ['nothing at all', '', 'Something is missing'],
+    ['nothing at all', '', 'A word is missing'],
     ['another verb', 'end', '`sessions end`'],
     ['a session to list', 'list 019a', '`sessions list`'],
     ['nobody', 'revoke', 'Name one session'],

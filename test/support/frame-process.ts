@@ -2,14 +2,13 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { cp, rename, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import { inject } from 'vitest';
 import { isAlive } from '../../src/database/embedded-process.ts';
 import { makeDataFolder, removeDataFolder } from './data-folder.ts';
 import { copyCluster } from './postgres.ts';
 
 /** The `frame` command as an operator meets it: real processes in a folder of their own. */
-export interface FrameHome {
+export interface FrameHome extends AsyncDisposable {
   /** The working folder: customers.yaml and config/ are in it. */
   folder: string;
   /** FRAME_DATA, with an embedded cluster at rest. */
@@ -82,7 +81,10 @@ export async function makeFrameHome(customers: string): Promise<FrameHome> {
     async serve({ env, ...options } = {}) {
       const serving = start(['serve'], { ...options, env: { FRAME_LISTEN: '127.0.0.1:0', ...env } });
       const line = await serving.until(/"listen":"127\.0\.0\.1:\d+"/);
-      return { ...serving, port: Number(/(\d+)"$/.exec(line)?.[1]) };
+      const port = Number(/(\d+)"$/.exec(line)?.[1]);
+      // It speaks of its start a moment before it listens to signals; an answer comes after both.
+      await (await fetch(`http://127.0.0.1:${port}/frame/live`)).text();
+      return { ...serving, port };
     },
     writeCustomers: text => replace(join(folder, 'customers.yaml'), text),
     async writeFile(name, content, mode) {
@@ -90,12 +92,15 @@ export async function makeFrameHome(customers: string): Promise<FrameHome> {
       return join(folder, name);
     },
     printed: () => processes.map(({ output }) => output()).join('\n'),
-    async remove() {
-      await Promise.all(processes.map(({ stop }) => stop()));
-      await removeDataFolder(data);
-      await removeDataFolder(folder);
-    },
+    remove,
+    [Symbol.asyncDispose]: remove,
   };
+
+  async function remove(): Promise<void> {
+    await Promise.all(processes.map(({ stop }) => stop()));
+    await removeDataFolder(data);
+    await removeDataFolder(folder);
+  }
 }
 
 /** Three neighbouring ports below those that the kernel hands out, so that nobody is given them meanwhile. */
@@ -104,10 +109,6 @@ export async function freePorts(): Promise<number> {
     const port = 20_000 + Math.floor(Math.random() * 12_000);
     if ((await Promise.all([port, port + 1, port + 2].map(isFree))).every(Boolean)) return port;
   }
-}
-
-export async function untilTrue(holds: () => Promise<boolean>): Promise<void> {
-  while (!(await holds())) await pause(20);
 }
 
 // Private

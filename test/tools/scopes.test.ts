@@ -23,8 +23,15 @@ beforeEach(() => {
     throw new Error('not needed here');
   };
   const means: Means = {
-    pools: { query: notNeeded, transaction: notNeeded, listen: notNeeded, close: notNeeded },
-    catalog: { table: notNeeded, tables: notNeeded, forget: notNeeded, forgetAll: notNeeded, renew: notNeeded },
+    pools: { query: notNeeded, transaction: notNeeded, listen: notNeeded, depth: notNeeded, close: notNeeded },
+    catalog: {
+      table: notNeeded,
+      tables: notNeeded,
+      changed: notNeeded,
+      forget: notNeeded,
+      forgetAll: notNeeded,
+      renew: notNeeded,
+    },
     audit: {
       append: async entry => void recorded.push(entry),
       search: notNeeded,

@@ -1,4 +1,4 @@
-import type { Roles } from '../../config/roles.ts';
+import { leastRoleFor, type Roles } from '../../config/roles.ts';
 import { readSettings } from '../../config/settings.ts';
 import { entitiesOf, explain, type Judgement, whyStranger } from '../../customers/access-rules.ts';
 import type { Customer, Customers } from '../../customers/customer.ts';
@@ -37,7 +37,9 @@ admitted, or may not call the tool. What only their token knows can be given:
       const { customersFile, roles } = settings;
       const customers = await readCustomers(customersFile, { roles: new Set(roles.keys()), env: io.env });
       const customer = findCustomer(customers, settings.customer, email);
-      const stranger = customer ? whyStranger(customer, email) : 'no customer has this e-mail domain';
+      const stranger = customer
+        ? (whyStranger(customer, email) ?? whyGuest(customer, email))
+        : 'no customer has this e-mail domain';
       if (!customer || stranger) {
         const refusal = { email, customer: customer?.id, admitted: false, reason: stranger };
         io.out(isJson ? JSON.stringify(refusal) : `${email} is not admitted: ${stranger}.`);
@@ -55,6 +57,13 @@ admitted, or may not call the tool. What only their token knows can be given:
 }
 
 // Private
+
+/** Guests of a tenant carry the mark in their sign-in names. */
+function whyGuest({ entra }: Customer, email: string): string | undefined {
+  return entra.guests || !/#EXT#/i.test(email)
+    ? undefined
+    : 'they are a guest, and guests may not sign in (entra.guests)';
+}
 
 interface Answer {
   customer: string;
@@ -102,21 +111,16 @@ function conclude(
     entities: rule ? entitiesOf(customer, rule).map(({ id }) => id) : [],
     depends_on: reached.filter(({ outcome }) => outcome === 'unknown').map(judgement => judgement.rule.number),
     tools: tools.filter(has).map(({ name }) => name),
-    others: tools.filter(tool => !has(tool)).map(({ name }) => ({ tool: name, least_role: leastRole(roles, name) })),
+    others: tools.filter(tool => !has(tool)).map(({ name }) => ({ tool: name, least_role: leastRoleFor(roles, name) })),
   };
-}
-
-/** The role with the fewest tools that has this one. */
-function leastRole(roles: Roles, tool: string): string | undefined {
-  const size = (tools: ReadonlySet<string>) => (tools.has('*') ? Number.MAX_SAFE_INTEGER : tools.size);
-  const having = [...roles].filter(([, tools]) => tools.has('*') || tools.has(tool));
-  return having.sort(([, a], [, b]) => size(a) - size(b))[0]?.[0];
 }
 
 function printAnswer(email: string, customer: Customer, answer: Answer, tools: readonly ToolName[], { out }: Io): void {
   out(`${email} belongs to ${customer.name} (${customer.id}).`);
   for (const { number, who, role, why } of answer.rules) out(`  rule ${number}  ${who} → ${role}: ${why}`);
   out(verdictOf(answer));
+  // Before the token has spoken nobody can say which tools they get.
+  if (!answer.admitted && answer.depends_on.length > 0) return;
   const width = Math.max(...tools.map(({ name }) => name.length));
   for (const { name, title } of tools) {
     const other = answer.others.find(({ tool }) => tool === name);

@@ -1,15 +1,17 @@
-import { inspectSettings } from '../../config/settings.ts';
+import { existsSync } from 'node:fs';
+import { inspectSettings, type Settings } from '../../config/settings.ts';
 import type { Customers } from '../../customers/customer.ts';
 import { readCustomers, servedCustomers } from '../../customers/customers-file.ts';
-import { type Mistake, WrongConfiguration } from '../../errors.ts';
-import { type Command, defineCommand, EXIT, fromFolder, type Io, printMistakes } from '../command.ts';
+import { formatMistake, type Mistake, WrongConfiguration } from '../../errors.ts';
+import { readMasterKey } from '../../vault/master-key.ts';
+import { type Command, defineCommand, EXIT, fromFolder, type Io } from '../command.ts';
 
 /** Reads everything that a start would read, and starts nothing. */
 export function createCheckCommand(toolNames: ReadonlySet<string>): Command {
   return defineCommand({
     usage: `Usage: frame check [options]
 
-Reads all configuration (environment, gateway.yaml, roles.yaml, customers.yaml) and prints every mistake as
+Reads all configuration (environment, gateway.yaml, roles.yaml, customers.yaml, the master key) and prints every mistake as
 file:line:column  sentence. Exit code 2 if there is any.`,
     options: {},
     async run({ flags, isJson }, io) {
@@ -24,6 +26,7 @@ file:line:column  sentence. Exit code 2 if there is any.`,
         servedCustomers(read, settings.customer);
         return read;
       });
+      await collect(mistakes, () => readKeyThatIsThere(settings));
       if (!customers || mistakes.length > 0) return refuse(mistakes, isJson, io);
       return approve(customers, roles.size, isJson, io);
     },
@@ -31,6 +34,11 @@ file:line:column  sentence. Exit code 2 if there is any.`,
 }
 
 // Private
+
+/** The first local start makes the key; one that is there, or was named, must be good. */
+async function readKeyThatIsThere({ masterKeyFile, masterKeyMayBeCreated }: Settings): Promise<void> {
+  if (!masterKeyMayBeCreated || existsSync(masterKeyFile)) await readMasterKey(masterKeyFile, false);
+}
 
 async function collect<T>(mistakes: Mistake[], read: () => Promise<T>): Promise<T | undefined> {
   try {
@@ -44,7 +52,7 @@ async function collect<T>(mistakes: Mistake[], read: () => Promise<T>): Promise<
 
 function refuse(mistakes: readonly Mistake[], isJson: boolean, io: Io): number {
   if (isJson) io.out(JSON.stringify({ ok: false, mistakes: mistakes.map(mistake => fromFolder(mistake, io.cwd)) }));
-  else printMistakes(mistakes, io);
+  else for (const mistake of mistakes) io.out(formatMistake(fromFolder(mistake, io.cwd)));
   return EXIT.wrong;
 }
 

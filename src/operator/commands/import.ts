@@ -62,9 +62,8 @@ nothing is loaded. The environment is prod unless it is named. Times without a z
     }
     if (created) io.out(`${table} is new: ${found.columns.map(({ name, type }) => `${name} ${type}`).join(', ')}`);
     if (moved.length > 0) io.out(`renamed: ${moved.map(({ source, name }) => `${source} → ${name}`).join(', ')}`);
-    io.out(
-      `${found.rows.toLocaleString('en')} rows in ${seconds.toFixed(1)} s, ${rate.toLocaleString('en')} rows per second`,
-    );
+    const rows = `${found.rows.toLocaleString('en')} ${found.rows === 1 ? 'row' : 'rows'}`;
+    io.out(`${rows} in ${seconds.toFixed(1)} s, ${rate.toLocaleString('en')} rows per second`);
     return EXIT.ok;
   },
 });
@@ -89,7 +88,7 @@ async function findTarget(settings: Settings, target: string, env: NodeJS.Proces
   const [customer, ...others] = owners;
   if (!customer) {
     const known = customers.flatMap(({ entities }) => entities.map(({ id }) => id));
-    throw new WrongUsage(`There is no entity \`${entity}\`${orDidYouMean(entity, known)}`);
+    throw new WrongUsage(`There is no entity \`${entity}\`${orDidYouMean(entity, known) || '.'}`);
   }
   if (others.length > 0) {
     throw new WrongUsage(`Several customers have an entity \`${entity}\`: add --customer ${customer.id}, for example.`);

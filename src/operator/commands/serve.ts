@@ -21,20 +21,31 @@ starts the embedded Postgres and brings it up to date first. SIGHUP reads custom
     options: {},
     async run({ flags }, io) {
       const settings = await readSettings(io.env, flags, io.cwd, { toolNames: TOOL_NAMES });
-      const gateway = await openGateway(settings, io.env);
+      const stop = untilToldToStop();
       surviveWhatCanBeSurvived(io.err);
+      const gateway = await openGateway(settings, io.env);
       process.on('SIGHUP', () => void gateway.reload());
-      await untilToldToStop();
+      await stop;
       await gateway.close();
       return EXIT.ok;
     },
   });
 }
 
-/** Resolves on the first SIGTERM or SIGINT. A second one ends the process at once. */
-export async function untilToldToStop(): Promise<void> {
-  await Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')]);
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => process.exit(EXIT.failed));
+/**
+ * Resolves on the first SIGTERM or SIGINT. Ask before anything is opened: a signal that nobody listens for ends the
+ * process where it stands, and what it had started runs on. Until there is something to reload, SIGHUP does nothing. Another one ends the process at once, for somebody who cannot wait; but a
+ * Ctrl-C under npm arrives twice, from the terminal and from npm, and that is one wish.
+ */
+export async function untilToldToStop(signals: readonly NodeJS.Signals[] = STOP_SIGNALS): Promise<void> {
+  process.on('SIGHUP', () => {});
+  await Promise.race(signals.map(signal => once(process, signal)));
+  const impatientAt = performance.now() + SAME_WISH_MS;
+  for (const signal of STOP_SIGNALS) {
+    process.on(signal, () => {
+      if (performance.now() > impatientAt) process.exit(EXIT.failed);
+    });
+  }
 }
 
 /**
@@ -51,6 +62,9 @@ export function surviveWhatCanBeSurvived(report: (line: string) => void): void {
 }
 
 // Private
+
+const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const;
+const SAME_WISH_MS = 1000;
 
 function describe(thrown: unknown): string {
   return thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);

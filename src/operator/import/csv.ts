@@ -10,11 +10,16 @@ export async function* readCsv(path: string, onBytes: (count: number) => void): 
   const chunks = readText(path, onBytes);
   const first = await chunks.next();
   if (first.done) return;
+  let parsedLines = 0;
   const parser = parse({
     delimiter: delimiterOf(first.value),
     info: true,
     skip_empty_lines: true,
     cast: (cell, { quoting }) => (cell === '' && !quoting ? null : cell),
+    on_record(record, { lines }) {
+      parsedLines = lines;
+      return record;
+    },
   });
   const source = Readable.from(withFirst(first.value, chunks));
   source.on('error', error => parser.destroy(error));
@@ -29,7 +34,8 @@ export async function* readCsv(path: string, onBytes: (count: number) => void): 
       line = info.lines + 1;
     }
   } catch (thrown) {
-    throw thrown instanceof CsvError ? badLine(Number(thrown.lines ?? line), toSentence(thrown)) : thrown;
+    // The record that could not be read begins where the last one ended; the parser only knows where it gave up.
+    throw thrown instanceof CsvError ? badLine(parsedLines + 1, toSentence(thrown)) : thrown;
   } finally {
     source.destroy();
   }

@@ -20,11 +20,11 @@ export interface ImportFile {
 export async function openImportFile(name: string, stdin: NodeJS.ReadableStream): Promise<ImportFile> {
   const kept = name === '-' ? await keep(stdin) : undefined;
   const path = kept?.path ?? name;
-  const { size } = await stat(path).catch(() => {
-    throw new FrameError('args/invalid', `There is no file ${name}.`);
-  });
+  const found = await stat(path).catch(() => undefined);
+  if (!found) throw new FrameError('args/invalid', `There is no file ${name}.`);
+  if (found.isDirectory()) throw new FrameError('args/invalid', `${name} is a folder; name a file.`);
   const read = (await looksLikeJson(path)) ? readJson : readCsv;
-  return { bytes: size, rows: onBytes => read(path, onBytes), close: async () => kept?.remove() };
+  return { bytes: found.size, rows: onBytes => read(path, onBytes), close: async () => kept?.remove() };
 }
 
 // Private

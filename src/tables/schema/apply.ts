@@ -42,7 +42,7 @@ export async function applyPlan(parts: ApplyParts): Promise<Applied> {
   } catch (thrown) {
     throw thrown instanceof FrameError && thrown.code === 'outcome-unknown' ? maybeDone(thrown) : thrown;
   } finally {
-    catalog.forget(place);
+    catalog.changed(place);
   }
 }
 

@@ -40,7 +40,6 @@ export const getContext = defineTool({
         admitted_by: caller.rule,
         scopes,
         entities: entities.map(({ id, name, environments }) => ({ id, name, environments })),
-        default_environment: 'prod',
         may_call: may,
         may_not_call: mayNot.map(tool =>
           withheldTools?.has(tool)

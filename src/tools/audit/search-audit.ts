@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { AuditSearch } from '../../audit/audit.ts';
+import type { AuditRecord, AuditSearch } from '../../audit/audit.ts';
 import { FrameError } from '../../errors.ts';
 import { callerKey, defineTool } from '../tool.ts';
 
@@ -14,7 +14,10 @@ export const searchAudit = defineTool({
   idempotent: true,
   atPlace: false,
   input: z.strictObject({
-    since: z.iso.datetime({ offset: true }).optional(),
+    since: z
+      .string()
+      .refine(isTime, { error: 'must be a date or a time such as 2026-03-31 or 2026-03-31T08:00:00Z' })
+      .optional(),
     actor: z.string().max(200).describe('name, user name or object id').optional(),
     tool: z.string().max(80).optional(),
     outcome: z.enum(['ok', 'refused', 'error', 'unknown']).optional(),
@@ -40,7 +43,7 @@ export const searchAudit = defineTool({
     return {
       rows: entries.length,
       result: {
-        entries,
+        entries: entries.map(toPublic),
         truncated: next !== undefined,
         ...(next !== undefined && { next_cursor: means.keyring.seal('audit-cursor', binding, { next, expires }) }),
       },
@@ -49,6 +52,17 @@ export const searchAudit = defineTool({
 });
 
 // Private
+
+/** As the other tools speak: times in ISO, names in snake case. */
+function toPublic({ id, at, requestId, actor, customer: _, ...entry }: AuditRecord): Record<string, unknown> {
+  const who = 'system' in actor ? actor : { ...actor, tenantId: undefined, objectId: undefined };
+  const ids = 'system' in actor ? {} : { tenant_id: actor.tenantId, object_id: actor.objectId };
+  return { id, at: new Date(at).toISOString(), request_id: requestId, actor: { ...who, ...ids }, ...entry };
+}
+
+function isTime(text: string): boolean {
+  return z.union([z.iso.date(), z.iso.datetime({ offset: true })]).safeParse(text).success;
+}
 
 const Cursor = z.object({ next: z.string(), expires: z.number() });
 

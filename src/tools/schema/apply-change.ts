@@ -29,6 +29,6 @@ export const applyChange = defineTool({
       now: means.now(),
       softDropDays: means.limits.softDropDays,
     });
-    return { result: { version, done } };
+    return { result: { version, done }, done: { version, done } };
   },
 });
