@@ -8,6 +8,7 @@ const PACKAGES = [
     file: '/usr/lib/postgresql/15/bin/initdb',
     purpose: 'the oldest Postgres that Frame works with',
   },
+  { name: 'chromium', file: '/usr/bin/chromium', purpose: 'the sign-in pages in a real browser' },
 ];
 
 /** Installs what is missing when that can be done (Debian, as root); names it otherwise. */

@@ -59,6 +59,7 @@ body { margin: 0; min-height: 100vh; display: grid; place-items: center; padding
 main { width: 100%; max-width: 28rem; padding: clamp(1.25rem, 6vw, 2rem); border: 1px solid var(--line); border-radius: 1rem; background: light-dark(#fff, #1b1f29); }
 h1 { margin: 0 0 .75rem; font-size: 1.5rem; line-height: 1.25; text-wrap: balance; }
 p { margin: 0 0 1rem; }
+main > :last-child { margin-bottom: 0; }
 small, .soft { color: var(--soft); font-size: .875rem; }
 .mark { display: inline-block; padding: .05rem .6rem; border: 1px solid currentcolor; border-radius: 1rem; color: var(--soft); font-size: .8125rem; }
 .mark.warn { color: var(--warn); }
