@@ -61,7 +61,10 @@ export const observeNothing: Observe = () => {};
 
 /** One JSON line on stderr per observation at or above `level`, and the metrics that belong to it. */
 export function createObserver(level: LogLevel, labels: { slot?: string; release: string }): Observer {
-  const log = pino({ level, base: { ...labels }, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination(2));
+  const log = pino(
+    { level, base: { ...labels }, timestamp: pino.stdTimeFunctions.isoTime },
+    pino.destination({ dest: 2, sync: false }),
+  );
   const metrics = createMetrics();
   return {
     observe(observation) {

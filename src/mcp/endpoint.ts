@@ -14,6 +14,7 @@ import { type FrameError, toFrameError } from '../errors.ts';
 import type { Observe } from '../observe.ts';
 import type { Door, Outcome, RequestFacts } from '../tools/door.ts';
 import { INSTRUCTIONS } from './instructions.ts';
+import { type PlainCall, readPlainCall, writePlainResult } from './plain-call.ts';
 
 /**
  * MCP over HTTP without sessions, both eras on one URL: 2026-07-28 by the SDK's handler, the 2025 revisions by a leg of
@@ -37,6 +38,24 @@ export function createMcpEndpoint(parts: { door: Door; release: string; observe:
   const identity = { name: 'frame', title: 'Frame', version: release };
 
   async function serve(exchange: Exchange): Promise<Response> {
+    const plain = readPlainCall(exchange.request.headers, exchange.body);
+    return plain ? await servePlain(exchange, plain) : await serveBySdk(exchange);
+  }
+
+  async function servePlain({ caller, requestId, request }: Exchange, call: PlainCall): Promise<Response> {
+    const client = toClientName(call.client ?? request.headers.get('user-agent'));
+    const outcome = await callDoor(caller, call.name, call.args, { requestId, client, signal: request.signal });
+    if (outcome.ok) return toJson(writePlainResult(call, JSON.stringify(outcome.result), false, identity));
+    const { error } = outcome;
+    const protocolError = protocolErrorOf(error);
+    if (!protocolError) {
+      return toJson(writePlainResult(call, JSON.stringify(toPublic(error, requestId)), true, identity));
+    }
+    const body = JSON.stringify({ jsonrpc: '2.0', id: call.id, error: protocolError });
+    return error.code === 'unavailable' ? asUnavailable(body, error) : toJson(body);
+  }
+
+  async function serveBySdk(exchange: Exchange): Promise<Response> {
     const { request, body } = exchange;
     const odd = oddCall(body);
     if (odd) return await refuseOddCall(exchange, odd);
@@ -164,22 +183,39 @@ function acceptingBoth(request: Request): Request {
 /** Name and version of the client program: from the envelope (2026-07-28), else its User-Agent. */
 function clientOf(server: Server, request: Request): string | undefined {
   const info = server.getClientVersion();
-  const name = info ? `${info.name}/${info.version}` : request.headers.get('user-agent');
+  return toClientName(info ? `${info.name}/${info.version}` : request.headers.get('user-agent'));
+}
+
+function toClientName(name: string | null): string | undefined {
   return name?.replace(/[^\x20-\x7e]/g, '?').slice(0, MAX_CLIENT_NAME);
 }
 
-/** Errors of a tool are results, so that the model reads them; the two that are not about the call are JSON-RPC errors. */
 function refuse(error: FrameError, requestId: string): CallToolResult {
+  const protocolError = protocolErrorOf(error);
+  if (protocolError) throw new ProtocolError(protocolError.code, protocolError.message, protocolError.data);
+  return { ...toResult(toPublic(error, requestId)), isError: true };
+}
+
+/** Errors of a tool are results, so that the model reads them; the two that are not about the call are JSON-RPC errors. */
+function protocolErrorOf(error: FrameError) {
+  const { message } = error;
   switch (error.code) {
     case 'args/unknown-tool':
-      throw new ProtocolError(ProtocolErrorCode.InvalidParams, error.message, error.toPublic());
+      return { code: ProtocolErrorCode.InvalidParams, message, data: error.toPublic() };
     case 'unavailable':
-      throw new ProtocolError(UNAVAILABLE, error.message, error.toPublic());
-    case 'internal':
-      return { ...toResult({ ...error.toPublic(), request_id: requestId }), isError: true };
+      return { code: UNAVAILABLE, message, data: error.toPublic() };
     default:
-      return { ...toResult(error.toPublic()), isError: true };
+      return undefined;
   }
+}
+
+/** What nobody foresaw is found in our log by its request. */
+function toPublic(error: FrameError, requestId: string): Record<string, unknown> {
+  return error.code === 'internal' ? { ...error.toPublic(), request_id: requestId } : error.toPublic();
+}
+
+function toJson(body: string): Response {
+  return new Response(body, { headers: { 'Content-Type': 'application/json' } });
 }
 
 function toResult(result: Record<string, unknown>): CallToolResult {
