@@ -4,7 +4,7 @@ import { createSigningKeys } from '../../src/access/signing-keys.ts';
 import type { AuditEntry, AuditLog } from '../../src/audit/audit.ts';
 import { type Clients, createClients } from '../../src/broker/clients.ts';
 import { createGrants } from '../../src/broker/grants.ts';
-import { publicNetwork } from '../../src/broker/public-network.ts';
+import { type Network, publicNetwork } from '../../src/broker/public-network.ts';
 import { type BrokerParts, createBroker } from '../../src/broker/routes.ts';
 import { DEFAULT_GATEWAY_CONFIG } from '../../src/config/gateway-config.ts';
 import type { Customer } from '../../src/customers/customer.ts';
@@ -54,6 +54,7 @@ export const BEN = 'bbbbbbbb-0000-4000-8000-0000000000d1';
 export async function openWorld(
   ids: readonly ('axe' | 'bolt')[] = ['axe'],
   changes: Partial<BrokerParts['limits']> = {},
+  network: Network = publicNetwork,
 ): Promise<World> {
   await using opening = new AsyncDisposableStack();
   const postgres = await startOwnPostgres();
@@ -98,7 +99,7 @@ export async function openWorld(
     fetch: (...call: Parameters<typeof fetch>) => upstream.fetch(...call),
     ownOrigins: () => [origin],
   };
-  const clients = createClients({ ...parts, network: publicNetwork });
+  const clients = createClients({ ...parts, network });
   const keyring = createKeyring(new Secret(Buffer.alloc(32, 7)));
   const accessTokens = await createAccessTokens({ ...parts, limits: { rememberTokens: 100 } });
   opening.defer(() => accessTokens.close());
