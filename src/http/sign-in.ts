@@ -7,7 +7,11 @@ import { type Env, isLoopbackPeer, siteOf } from './manners.ts';
 
 /** The authorization server as handlers of app.ts. At origins without customers who sign in this way it is not there. */
 export function createSignIn(broker: Broker) {
-  const page = (handle: (asked: Asked) => Promise<Response>) => async (c: Context<Env>) => handle(await ask(c));
+  /** A look at the headers (a link preview) begins no sign-in and ends none. */
+  const page = (handle: (asked: Asked) => Promise<Response>) => async (c: Context<Env>) => {
+    const asked = await ask(c);
+    return c.req.raw.method === 'HEAD' ? c.body(null) : handle(asked);
+  };
 
   /** Programs read OAuth errors only, whatever goes wrong. */
   const endpoint = (handle: (c: Context<Env>) => Promise<Response>) => (c: Context<Env>) => {

@@ -93,6 +93,15 @@ describe('what goes back to the client', () => {
   });
 });
 
+test('a look at the headers begins nothing', async () => {
+  const count = () => world.query('select count(*)::int from frame.oauth_sign_ins');
+  const { url } = await createProgram(world);
+  const before = await count();
+  const response = await fetch(url(), { method: 'HEAD' });
+  expect([response.status, response.headers.getSetCookie()]).toEqual([200, []]);
+  expect(await count()).toEqual(before);
+});
+
 describe('what is let pass', () => {
   test.each<[string, Record<string, string | undefined>]>([
     ['prompt=consent', { prompt: 'consent' }],
