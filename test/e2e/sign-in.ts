@@ -63,7 +63,7 @@ export function createSignIn(username: string, name: string, clientId?: string):
       // Entra gives a refresh token only to those who ask for one, and nobody there tells clients to.
       const scopes = new Set(url.searchParams.get('scope')?.split(' ')).add('offline_access');
       url.searchParams.set('scope', [...scopes].join(' '));
-      callback = await walk(url, username);
+      callback = (await walk(url, username)).searchParams;
       if (callback.get('state') !== state) throw new Error('the state did not come back');
     },
     sentTo,
@@ -71,14 +71,13 @@ export function createSignIn(username: string, name: string, clientId?: string):
   };
 }
 
-// Private
-
-/** What a person does: agrees to our page where there is one, presses their name at Entra, and is sent back. */
-async function walk(url: URL, username: string): Promise<URLSearchParams> {
+/** What a person does: agrees to our page where there is one, presses their name at Entra, and is sent back: to where. */
+export async function walk(url: URL, username: string): Promise<URL> {
+  const redirect = url.searchParams.get('redirect_uri') ?? REDIRECT;
   const browser = createBrowser();
   let page = await browser.open(url.href);
   for (let steps = 0; steps < 10; steps += 1) {
-    if (page.location.startsWith(REDIRECT)) return new URL(page.location).searchParams;
+    if (page.location.startsWith(redirect)) return new URL(page.location);
     if (page.location) page = await browser.open(new URL(page.location, page.url).href);
     else if (page.text.includes('action="/consent"'))
       page = await browser.submit(page, { access: 'write', answer: 'allow' });
@@ -86,6 +85,8 @@ async function walk(url: URL, username: string): Promise<URLSearchParams> {
   }
   throw new Error(`lost at ${page.url}: ${page.text}`);
 }
+
+// Private
 
 function personOn(page: string, username: string): string {
   const buttons = page.matchAll(/<button name="person" value="([^"]+)"[^>]*>(.*?)<\/button>/gs);
