@@ -32,7 +32,7 @@ export function consentPage(reader: Reader, { id, signIn, company, cookie }: Con
         </fieldset>
         <div class="buttons">
           <button class="main" name="answer" value="allow">${words.allow}</button>
-          <button name="answer" value="cancel">${words.cancel}</button>
+          <button name="answer" value="cancel" formnovalidate>${words.cancel}</button>
         </div>
       </form>
       <p class="soft">${say(words.consentNext, { company })}</p>`,
@@ -53,9 +53,10 @@ function hostOf({ protocol, host }: URL): string {
   return protocol === 'https:' || protocol === 'http:' ? host : `${protocol}//${host}`;
 }
 
+/** Nothing is chosen beforehand: what a program may do is the person's own decision, not the first button's. */
 function bothChoices({ words }: Reader): Html {
   return html`${choice('read', words.readTitle, words.readWhy)}
-  ${choice('write', words.writeTitle, words.writeWhy, true)}`;
+  ${choice('write', words.writeTitle, words.writeWhy)}`;
 }
 
 function onlyReading({ words }: Reader): Html {

@@ -78,7 +78,9 @@ const SDKS: [string, Sdk][] = [
     {
       async connect({ provider }) {
         const client = new Client({ name: 'probe', version: '1' }, { versionNegotiation: { mode: 'auto' } });
-        await client.connect(new StreamableHTTPClientTransport(new URL(world.resource), { authProvider: provider }));
+        await client.connect(
+          new StreamableHTTPClientTransport(new URL(world.resource), { authProvider: provider, fetch: rewrapped }),
+        );
         return {
           list: async () => (await client.listTools()).tools.map(({ name }) => name),
           call: () => client.callTool({ name: 'echo', arguments: { a: 1 } }),
@@ -86,7 +88,10 @@ const SDKS: [string, Sdk][] = [
         };
       },
       async finish({ provider }, answer) {
-        const transport = new StreamableHTTPClientTransport(new URL(world.resource), { authProvider: provider });
+        const transport = new StreamableHTTPClientTransport(new URL(world.resource), {
+          authProvider: provider,
+          fetch: rewrapped,
+        });
         await transport.finishAuth(new URLSearchParams(answer));
       },
       Unauthorized: UnauthorizedError,
@@ -97,7 +102,7 @@ const SDKS: [string, Sdk][] = [
     {
       async connect({ provider }) {
         const client = new OldClient({ name: 'probe', version: '1' });
-        await client.connect(new OldTransport(new URL(world.resource), { authProvider: provider }));
+        await client.connect(new OldTransport(new URL(world.resource), { authProvider: provider, fetch: rewrapped }));
         return {
           list: async () => (await client.listTools()).tools.map(({ name }) => name),
           call: () => client.callTool({ name: 'echo', arguments: { a: 1 } }),
@@ -105,12 +110,18 @@ const SDKS: [string, Sdk][] = [
         };
       },
       async finish({ provider }, { code = '' }) {
-        await new OldTransport(new URL(world.resource), { authProvider: provider }).finishAuth(code);
+        await new OldTransport(new URL(world.resource), { authProvider: provider, fetch: rewrapped }).finishAuth(code);
       },
       Unauthorized: OldUnauthorizedError,
     },
   ],
 ];
+
+/** Our HTTP server puts another Response in the place of the global one, and the clients ask for instances of that. */
+const rewrapped: typeof fetch = async (...asked) => {
+  const { body, status, headers } = await fetch(...asked);
+  return new Response(body, { status, headers });
+};
 
 describe.each(SDKS)('%s', (_, sdk) => {
   /** The program opens the browser, and the person does the rest. */

@@ -166,10 +166,11 @@ describe('the consent page', () => {
     expect(await textOf(consentIn('en', { redirectUri }))).toContain('<strong>cursor://anysphere.cursor-mcp</strong>');
   });
 
-  test('offers what was asked for, and less', async () => {
+  test('offers what was asked for, and less, and chooses nothing beforehand', async () => {
     const text = await textOf(consentIn('en'));
     expect(text).toMatch(/value="read"\s+required/);
-    expect(text).toMatch(/value="write"\s+checked\s+required/);
+    expect(text).toMatch(/value="write"\s+required/);
+    expect(text).not.toMatch(/<input[^>]*checked/);
   });
 
   test('offers no more than was asked for', async () => {
