@@ -3,21 +3,21 @@ import { describe, expect, test } from 'vitest';
 import { type Flags, readVariables } from '../../src/config/variables.ts';
 
 function mistakesOf(env: NodeJS.ProcessEnv, flags: Flags = {}): string[] {
-  return readVariables(env, flags, '/work').mistakes.map(({ file, sentence }) => `${file}: ${sentence}`);
+  return readVariables(env, flags, '/app').mistakes.map(({ file, sentence }) => `${file}: ${sentence}`);
 }
 
 test('everything has a default', () => {
-  expect(readVariables({ PATH: '/bin' }, {}, '/work')).toEqual({
+  expect(readVariables({ PATH: '/bin' }, {}, '/app')).toEqual({
     mistakes: [],
     variables: {
       configFolder: join(import.meta.dirname, '../../config'),
-      customersFile: '/work/customers.yaml',
+      customersFile: '/app/customers.yaml',
       customer: undefined,
       databaseUrl: undefined,
-      dataFolder: '/work/.frame',
+      dataFolder: '/app/.frame',
       listen: { host: '127.0.0.1', port: 3710 },
       origin: undefined,
-      masterKeyFile: '/work/.frame/master.key',
+      masterKeyFile: '/app/.frame/master.key',
       masterKeyMayBeCreated: true,
       slot: undefined,
       logLevel: 'info',
@@ -45,19 +45,19 @@ test('every variable is read', () => {
       FRAME_LOG: 'silent',
     },
     {},
-    '/work',
+    '/app',
   );
   expect(mistakes).toEqual([]);
   expect(variables.databaseUrl?.reveal()).toContain('hush');
   expect(JSON.stringify(variables)).not.toContain('hush');
   expect(variables).toMatchObject({
-    configFolder: '/work/etc',
+    configFolder: '/app/etc',
     customersFile: '/whom.yaml',
     customer: 'axe',
     dataFolder: '/var/frame',
     listen: { host: '::1', port: 3711 },
     origin: 'https://axe.example',
-    masterKeyFile: '/work/keys/master',
+    masterKeyFile: '/app/keys/master',
     masterKeyMayBeCreated: false,
     slot: 'green',
     logLevel: 'silent',
@@ -68,10 +68,10 @@ test('a flag wins, even over a variable that is wrong', () => {
   const { variables, mistakes } = readVariables(
     { FRAME_LISTEN: 'nowhere', FRAME_SLOT: 'blue', FRAME_DATA: 'a' },
     { listen: '127.0.0.1:0', slot: 'green', data: 'b', customer: undefined },
-    '/work',
+    '/app',
   );
   expect(mistakes).toEqual([]);
-  expect(variables).toMatchObject({ listen: { port: 0 }, slot: 'green', masterKeyFile: '/work/b/master.key' });
+  expect(variables).toMatchObject({ listen: { port: 0 }, slot: 'green', masterKeyFile: '/app/b/master.key' });
 });
 
 describe('the master key may be created on a first local start only', () => {
@@ -81,7 +81,7 @@ describe('the master key may be created on a first local start only', () => {
     [{ FRAME_MASTER_KEY_FILE: '.frame/master.key' }, false],
     [{ FRAME_DATABASE_URL: 'postgres://db.example/postgres' }, false],
   ])('%o', (env, may) => {
-    expect(readVariables(env, {}, '/work').variables.masterKeyMayBeCreated).toBe(may);
+    expect(readVariables(env, {}, '/app').variables.masterKeyMayBeCreated).toBe(may);
   });
 });
 
