@@ -2,6 +2,7 @@
  * `npm run bench`: what a call through the whole door costs, beside what costs less because it does less. Figures depend
  * on the machine; read ratios within one run. docs/performance.md says what they mean.
  */
+import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { compare, median, type Sample } from './bench/compare.ts';
@@ -26,26 +27,35 @@ const COLD_STARTS = 5;
 
 const options = readOptionsOrEnd();
 
-await using closing = new AsyncDisposableStack();
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => void closing.disposeAsync().finally(() => process.exit(1)));
+const closing = new AsyncDisposableStack();
+try {
+  await Promise.race([run(), toldToStop()]);
+} catch (thrown) {
+  console.error(thrown);
+  process.exitCode = 1;
+} finally {
+  await closing.disposeAsync();
+}
+process.exit();
+
+async function run(): Promise<void> {
+  switch (options.mode) {
+    case 'help':
+      return console.log(USAGE);
+    case 'compare':
+      return compareAll(await openFilledStage());
+    case 'traps':
+      return console.log(trendTable(await measureTraps(await openFilledStage())));
+    case 'profile':
+      return console.log(profileTables(await profileSelect(await openFilledStage())));
+    case 'entities':
+      return console.log(migrationLine(await openStage(closing, options.entities)));
+  }
 }
 
-switch (options.mode) {
-  case 'help':
-    console.log(USAGE);
-    break;
-  case 'compare':
-    await compareAll(await openFilledStage());
-    break;
-  case 'traps':
-    console.log(trendTable(await measureTraps(await openFilledStage())));
-    break;
-  case 'profile':
-    console.log(profileTables(await profileSelect(await openFilledStage())));
-    break;
-  case 'entities':
-    console.log(migrationLine(await openStage(closing, options.entities)));
+async function toldToStop(): Promise<void> {
+  await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
+  process.exitCode = 1;
 }
 
 async function openFilledStage(): Promise<Stage> {

@@ -28,15 +28,21 @@ export async function profileSelect(stage: Stage): Promise<Profile> {
   const asking = askForItem(stage, 'modern');
   const frame = await startFrame(stage, asking, ['--cpu-prof', `--cpu-prof-dir=${folder}`]);
   const meters = { server: meterOf(frame.pid), postgres: stage.postgres };
-  const { cpuMicros } = await putLoad(asking, { connections: 16, warmSeconds: 2, seconds: 10 }, meters).finally(() =>
-    frame[Symbol.asyncDispose](),
-  );
+  const { cpuMicros } = await putLoad(
+    asking,
+    { connections: 16, warmSeconds: WARM_SECONDS, seconds: SECONDS },
+    meters,
+  ).finally(() => frame[Symbol.asyncDispose]());
   const [name = ''] = await readdir(folder);
   const file = join(folder, name);
   return { file, cpuMicros, ...addUp(JSON.parse(await readFile(file, 'utf8'))) };
 }
 
 // Private
+
+/** So that code which runs often is compiled before it is looked at. */
+const WARM_SECONDS = 10;
+const SECONDS = 10;
 
 interface CpuProfile {
   nodes: ProfileNode[];
@@ -56,10 +62,13 @@ function addUp({ nodes, samples, timeDeltas }: CpuProfile): Pick<Profile, 'place
   const places = new Map<string, number>();
   const functions = new Map<string, number>();
   let busy = 0;
+  // The process ends when the load does.
+  let leftMicros = timeDeltas.reduce((sum, micros) => sum + micros, 0);
   for (const [i, id] of samples.entries()) {
-    const node = byId.get(id);
-    if (!node || node.callFrame.functionName === '(idle)') continue;
     const micros = timeDeltas[i] ?? 0;
+    leftMicros -= micros;
+    const node = byId.get(id);
+    if (!node || leftMicros > SECONDS * 1e6 || node.callFrame.functionName === '(idle)') continue;
     busy += micros;
     count(places, placeOf(node), micros);
     count(functions, nameOf(node), micros);

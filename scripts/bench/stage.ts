@@ -30,15 +30,16 @@ export const FRAME = join(ROOT, 'src/main.ts');
 /** Where `frame migrate` puts the entity that is measured. */
 export const SCHEMA = 'shop_prod';
 
-/** `closing` clears away what there is, also when it is asked to before this is done. */
+/** `closing` clears all of it away again, also when it is asked to before this is done. */
 export async function openStage(closing: AsyncDisposableStack, entities = 1): Promise<Stage> {
   const folder = await mkdtemp(join(tmpdir(), 'frame-bench-'));
   closing.defer(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }));
   // When root runs this, the Postgres in it is another user's.
   await chmod(folder, 0o711);
 
-  const server = await openEmbedded(folder, observeNothing);
-  closing.defer(() => server.close());
+  const opening = openEmbedded(folder, observeNothing);
+  closing.defer(async () => (await opening).close());
+  const server = await opening;
   const entra = createStandInEntra({ tenants: [TENANT], now: Date.now });
   const authority = await entra.listen('127.0.0.1', 0);
   closing.defer(() => entra.close());
