@@ -2,12 +2,12 @@
  * `npm run bench`: what a call through the whole door costs, beside what costs less because it does less. Figures depend
  * on the machine; read ratios within one run. docs/performance.md says what they mean.
  */
-import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { compare, median, type Sample } from './bench/compare.ts';
-import { fillTable, startCold } from './bench/frame.ts';
+import { fillTables, startCold } from './bench/frame.ts';
 import { goalsOf } from './bench/goals.ts';
+import { type ItemsTable, SEALED_TABLE, TABLE } from './bench/items.ts';
 import { type Options, readOptions, USAGE } from './bench/options.ts';
 import { profileSelect } from './bench/profile.ts';
 import {
@@ -17,13 +17,22 @@ import {
   LEGEND,
   migrationLine,
   profileTables,
+  treesTable,
   trendTable,
 } from './bench/report.ts';
 import { openStage, type Stage } from './bench/stage.ts';
-import { openTargets } from './bench/targets.ts';
+import { isFrame, openTargets } from './bench/targets.ts';
+import { toldToStop } from './bench/told-to-stop.ts';
 import { measureTraps } from './bench/traps.ts';
+import { openTrees } from './bench/trees.ts';
 
 const COLD_STARTS = 5;
+
+/** Of callers: here few of them ask as much as all together. Queries of run_sql get as many connections as other reads. */
+const WITHOUT_LIMITS = {
+  rates_per_minute: { caller: 0, run_sql: 0 },
+  sql: { per_caller: 64, per_place: 4, total: 64, wait_ms: 10_000 },
+};
 
 const options = readOptionsOrEnd();
 
@@ -43,30 +52,33 @@ async function run(): Promise<void> {
     case 'help':
       return console.log(USAGE);
     case 'compare':
-      return compareAll(await openFilledStage());
+      return compareAll(await openFilledStage([TABLE, SEALED_TABLE]));
+    case 'against':
+      return compareTrees();
     case 'traps':
       return console.log(trendTable(await measureTraps(await openFilledStage())));
     case 'profile':
       return console.log(profileTables(await profileSelect(await openFilledStage())));
     case 'entities':
-      return console.log(migrationLine(await openStage(closing, options.entities)));
+      return console.log(migrationLine(await openStage(closing, { entities: options.entities })));
   }
 }
 
-async function toldToStop(): Promise<void> {
-  await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
-  process.exitCode = 1;
+async function openFilledStage(tables?: readonly ItemsTable[]): Promise<Stage> {
+  const stage = await openStage(closing, { config: WITHOUT_LIMITS });
+  await fillTables(stage, tables);
+  return stage;
 }
 
-async function openFilledStage(): Promise<Stage> {
-  const stage = await openStage(closing);
-  await fillTable(stage);
-  return stage;
+/** This tree and another one, in turn. */
+async function compareTrees(): Promise<void> {
+  const targets = await openTrees(closing, options.against);
+  for await (const samples of compare(targets, options)) console.log(`${treesTable(samples)}\n`);
 }
 
 async function compareAll(stage: Stage): Promise<void> {
   const { targets: wanted, seconds, rounds, jsonFile } = options;
-  const coldStart = [...wanted].some(name => name.startsWith('frame')) ? await measureColdStart(stage) : undefined;
+  const coldStart = [...wanted].some(isFrame) ? await measureColdStart(stage) : undefined;
   if (coldStart) console.log(`${coldStartLine(coldStart)}\n`);
 
   const targets = closing.use(await openTargets(stage, wanted));

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
 
 /** What some tests use of Debian. Without it they are skipped, and their titles say so. */
 const PACKAGES = [
@@ -9,6 +9,8 @@ const PACKAGES = [
     purpose: 'the oldest Postgres that Frame works with',
   },
   { name: 'chromium', file: '/usr/bin/chromium', purpose: 'the sign-in pages in a real browser' },
+  { name: 'openssh-server', file: '/usr/sbin/sshd', purpose: 'deploys over a real connection' },
+  { name: 'caddy', file: '/usr/bin/caddy', purpose: 'the flip from one slot to the other' },
 ];
 
 /** Installs what is missing when that can be done (Debian, as root); names it otherwise. */
@@ -22,10 +24,24 @@ export function installDebianPackages(): void {
   }
   console.error(`Installing ${list} …`);
   aptGet('update');
-  aptGet('install', '--yes', '--no-install-recommends', ...missing.map(({ name }) => name));
+  withoutStarting(() => aptGet('install', '--yes', '--no-install-recommends', ...missing.map(({ name }) => name)));
 }
 
 // Private
+
+/** Debian starts the servers that it installs, sshd and Caddy among them, and for everybody. Tests start their own. */
+function withoutStarting(install: () => void): void {
+  const isOurs = !existsSync(POLICY);
+  if (isOurs) writeFileSync(POLICY, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
+  try {
+    install();
+  } finally {
+    if (isOurs) rmSync(POLICY);
+  }
+}
+
+/** Asked by Debian before it starts anything; 101 says no. */
+const POLICY = '/usr/sbin/policy-rc.d';
 
 /** What cannot be had here is no reason to test nothing: the skipped tests tell. */
 function aptGet(...args: string[]): void {

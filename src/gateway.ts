@@ -1,40 +1,48 @@
+import { randomUUID } from 'node:crypto';
 import { createAccessTokens } from './access/access-token.ts';
-import { type AccessLimits, createAccess } from './access/authenticate.ts';
-import { createSigningKeys } from './access/signing-keys.ts';
-import { createAuditLog } from './audit/audit.ts';
-import { createClients } from './broker/clients.ts';
-import { createGrants } from './broker/grants.ts';
-import { publicNetwork } from './broker/public-network.ts';
-import { type Broker, type BrokerParts, createBroker } from './broker/routes.ts';
+import { createApiKeys } from './access/api-keys.ts';
+import { createAccess } from './access/authenticate.ts';
+import { createRates, requireRate } from './access/rates.ts';
 import { leastRoleFor } from './config/roles.ts';
 import type { Settings } from './config/settings.ts';
 import type { Customer } from './customers/customer.ts';
-import { servedCustomers } from './customers/customers-file.ts';
-import { openRegistry, type Registry } from './customers/registry.ts';
+import { openRegistry } from './customers/registry.ts';
 import { assertWalls } from './database/assert-walls.ts';
-import { AUDIT_LOGIN, CONTROL_LOGIN } from './database/place.ts';
+import { createBreaker } from './database/breaker.ts';
+import { CONTROL_LOGIN } from './database/place.ts';
 import { createPlaces, type Places } from './database/places.ts';
 import { createPools, type Pools } from './database/pools.ts';
 import { provision } from './database/provision.ts';
 import { readPlaces } from './database/registry.ts';
 import { openServer } from './database/server.ts';
+import { createSqlSessions } from './database/sql-sessions.ts';
 import { watchMigrations } from './database/watch-migrations.ts';
+import { every } from './gateway/every.ts';
+import { openAudit } from './gateway/open-audit.ts';
+import { accessLimits, openBroker } from './gateway/open-broker.ts';
+import { createServed } from './gateway/served.ts';
 import { createApp } from './http/app.ts';
 import { listen } from './http/listen.ts';
 import { createMarks } from './http/marks.ts';
 import { watchLag } from './http/overload.ts';
 import { createSites } from './http/sites.ts';
 import { createMcpEndpoint } from './mcp/endpoint.ts';
-import { createObserver, type Observe } from './observe.ts';
+import { createObserver } from './observe.ts';
+import { createRestEndpoint } from './rest/endpoint.ts';
+import { openApi } from './rest/openapi.ts';
 import { createCatalog } from './tables/catalog.ts';
 import { keepHouse } from './tables/keep-house.ts';
 import { shareCatalog } from './tables/shared-catalog.ts';
 import { createDoor } from './tools/call-tool.ts';
-import { CATALOGUE, TOOL_NAMES } from './tools/catalogue.ts';
+import { CATALOGUE } from './tools/catalogue.ts';
 import type { Door } from './tools/door.ts';
-import type { Means, ResultLimits } from './tools/tool.ts';
+import { callerKey, type Means, type ResultLimits } from './tools/tool.ts';
+import { createCheckpointKey } from './vault/checkpoint-key.ts';
+import { createDataKeys } from './vault/data-keys.ts';
 import { createKeyring } from './vault/keyring.ts';
 import { readMasterKey } from './vault/master-key.ts';
+import { prepareDataKeys } from './vault/prepare-data-keys.ts';
+import { shareDataKeys } from './vault/share-data-keys.ts';
 
 /** A running gateway: everything it needs is built here, handed down, and closed again in reverse order. */
 export interface Gateway {
@@ -66,26 +74,39 @@ export async function openGateway(settings: Settings, env: NodeJS.ProcessEnv): P
   opening.defer(() => registry.close());
   const served = createServed(registry, settings.customer);
 
-  const keyring = createKeyring(await readMasterKey(settings.masterKeyFile, settings.masterKeyMayBeCreated));
+  const masterKey = await readMasterKey(settings.masterKeyFile, settings.masterKeyMayBeCreated);
+  const keyring = createKeyring(masterKey);
   const server = await openServer({ ...settings, observe });
   opening.defer(() => server.close());
   // A database that somebody named is theirs: only `frame migrate` changes it, here it is only looked at.
   if (server.embedded) await provision(server, served(), keyring.rolePassword, observe);
   await assertWalls(server, served(), keyring.rolePassword);
 
-  const poolParts = { server: server.address, passwordOf: keyring.rolePassword, observe };
+  const breaker = createBreaker(observe, () => performance.now());
+  const poolParts = { server: server.address, passwordOf: keyring.rolePassword, observe, breaker };
   const pools = createPools({ ...poolParts, limits: config.pools });
   opening.defer(() => pools.close());
   // For the gateway itself: when tenants hold all other connections, people still sign in and all of it is recorded.
   const ownPools = createPools({ ...poolParts, limits: { ...config.pools, total: 2 * config.pools.rw } });
   opening.defer(() => ownPools.close());
+  const sql = createSqlSessions({ ...poolParts, pools: config.pools, limits: config.sql });
+  opening.defer(() => sql.close());
   const places = await createPlaces(
     () => readPlaces((text, params) => pools.query(CONTROL_LOGIN, text, params), served()),
     Date.now,
     error => observe({ kind: 'crash-averted', where: 'places', error }),
   );
-  const audit = createAuditLog({ pools: ownPools, login: AUDIT_LOGIN, limits: config.audit, observe, now: Date.now });
+  const keyStore = { pools: ownPools, folder: settings.keyFolder };
+  const prepareKeys = () => prepareDataKeys(keyStore, served(), { mayMake: server.embedded });
+  await prepareKeys();
+  const dataKeys = createDataKeys({ ...keyStore, observe, now: () => performance.now() });
+  await shareDataKeys(dataKeys, ownPools);
+  const { audit, checkpoints, months } = openAudit(settings, ownPools, createCheckpointKey(masterKey), observe);
   opening.defer(() => audit.close());
+  await checkpoints.begin();
+  opening.defer(every(CHECKPOINT_EVERY_MS, 'audit checkpoint', checkpoints.write, observe));
+  void months.keep().catch(error => observe({ kind: 'crash-averted', where: 'audit months', error }));
+  opening.defer(every(KEEP_HOUSE_EVERY_MS, 'audit months', months.keep, observe));
   // A process that was killed left intents without an outcome: whoever runs closes them as unknown.
   void audit.sweep().catch(error => observe({ kind: 'crash-averted', where: 'audit sweep', error }));
   opening.defer(every(SWEEP_EVERY_MS, 'audit sweep', () => audit.sweep(), observe));
@@ -95,18 +116,26 @@ export async function openGateway(settings: Settings, env: NodeJS.ProcessEnv): P
 
   const means: Means = {
     pools,
+    sql,
     catalog: await shareCatalog(createCatalog({ pools, now: Date.now, ttlMs: CATALOG_TTL_MS }), pools, observe),
     audit,
     keyring,
+    dataKeys,
     limits: config.results,
-    toolNames: [...TOOL_NAMES],
-    leastRoleFor: tool => leastRoleFor(settings.roles, tool),
+    tools: CATALOGUE,
+    leastRoleFor: tool => leastRoleFor(settings.roles, tool, CATALOGUE.find(({ name }) => name === tool)?.right),
     now: Date.now,
   };
+  const rates = createRates({ pools: ownPools, now: Date.now });
+  const { ratesPerMinute } = config;
   const door = createDoor({
     catalogue: CATALOGUE,
     means,
     findPlace: places.find,
+    async takeRate(caller, name) {
+      const perMinute = Object.hasOwn(ratesPerMinute, name) ? ratesPerMinute[name] : 0;
+      if (perMinute) requireRate(await rates.take({ name, perMinute }, callerKey(caller)));
+    },
     callSeconds: config.calls.timeoutSeconds,
     observe,
   });
@@ -120,6 +149,26 @@ export async function openGateway(settings: Settings, env: NodeJS.ProcessEnv): P
     limits: { rememberTokens: config.tokens.remembered },
   });
   opening.defer(() => accessTokens.close());
+  const apiKeys = await createApiKeys({
+    pools: ownPools,
+    rates,
+    now: Date.now,
+    observe,
+    onExposed: ({ id, name, customer, entity, environment }) =>
+      audit.append({
+        at: Date.now(),
+        requestId: randomUUID(),
+        customer,
+        entity,
+        environment,
+        actor: { key: id, name },
+        tool: 'keys.revoke',
+        phase: 'call',
+        outcome: 'ok',
+        arguments: { key: id, why: 'seen-in-address' },
+      }),
+  });
+  opening.defer(() => apiKeys.close());
   const broker = openBroker(settings, {
     pools: ownPools,
     keyring,
@@ -143,11 +192,15 @@ export async function openGateway(settings: Settings, env: NodeJS.ProcessEnv): P
       roles: settings.roles,
       tools: CATALOGUE,
       accessTokens,
+      apiKeys,
       limits: accessLimits(settings),
       onTurnedAway: (customer, person, { code }, requestId) => door.turnedAway(customer.id, person, code, requestId),
     }),
     broker,
     mcp: createMcpEndpoint({ door, release, observe }),
+    rest: createRestEndpoint(door),
+    takeRate: caller => rates.take({ name: 'caller', perMinute: ratesPerMinute.caller }, callerKey(caller)),
+    openApi: origin => openApi(door.all, { origin, release }),
     health: {
       facts: { customer: settings.customer ?? null, slot: slot ?? null, release },
       checks: {
@@ -158,8 +211,11 @@ export async function openGateway(settings: Settings, env: NodeJS.ProcessEnv): P
       depth: () => ({
         uptime_seconds: Math.round(process.uptime()),
         customers: served().length,
+        database: breaker.isOpen ? 'given up' : 'in use',
         connections: pools.depth(),
         audit_connections: ownPools.depth(),
+        audit_checkpoints: checkpoints.state(),
+        sql_connections: sql.depth(),
         event_loop_lag_ms: Math.round(lag.lagMs()),
         memory_mb: Math.round(process.memoryUsage.rss() / 1e6),
       }),
@@ -195,6 +251,7 @@ export async function openGateway(settings: Settings, env: NodeJS.ProcessEnv): P
     try {
       if (server.embedded) await provision(server, served(), keyring.rolePassword, observe);
       await places.refresh();
+      await prepareKeys();
     } catch (error) {
       observe({ kind: 'crash-averted', where: 'customers.yaml', error });
     }
@@ -206,58 +263,9 @@ export async function openGateway(settings: Settings, env: NodeJS.ProcessEnv): P
 /** How long a change by somebody who tells nobody (psql) may go unnoticed. */
 const CATALOG_TTL_MS = 30_000;
 const SWEEP_EVERY_MS = 60_000;
+/** Also when nothing happens: so that silence is visible. */
+const CHECKPOINT_EVERY_MS = 5 * 60_000;
 const KEEP_HOUSE_EVERY_MS = 3_600_000;
-
-/** The customers of this process; the same array until the registry changes. */
-function createServed(registry: Registry, pinnedTo: string | undefined): () => readonly Customer[] {
-  let customers = registry.current();
-  let served = servedCustomers(customers, pinnedTo);
-  return () => {
-    if (customers === registry.current()) return served;
-    customers = registry.current();
-    // A pinned customer that was taken out of the file is served no more, and the process waits for its return.
-    served = pinnedTo === undefined ? customers.all : customers.all.filter(({ id }) => id === pinnedTo);
-    return served;
-  };
-}
-
-/** The authorization server: its clients, its grants, and its pages. */
-function openBroker(
-  settings: Settings,
-  parts: Pick<BrokerParts, 'pools' | 'keyring' | 'audit' | 'ownOrigins' | 'observe'>,
-): Broker {
-  const { signIn, tokens } = settings.gateway;
-  const all = { ...parts, now: Date.now, fetch, limits: { ...signIn, leewaySeconds: tokens.clockLeewaySeconds } };
-  const clients = createClients({ ...all, network: publicNetwork });
-  const grants = createGrants({ ...all, clients });
-  const keys = createSigningKeys({ ...all, limits: accessLimits(settings) });
-  return createBroker({ ...all, clients, grants, keys });
-}
-
-function accessLimits({ gateway: { tokens } }: Settings): AccessLimits {
-  return {
-    leewaySeconds: tokens.clockLeewaySeconds,
-    rememberSeconds: 300,
-    rememberTokens: tokens.remembered,
-    keysMaxAgeMinutes: tokens.keysMaxAgeMinutes,
-    keysStaleHours: tokens.keysStaleHours,
-    keysCooldownSeconds: tokens.keysCooldownSeconds,
-    keysTimeoutSeconds: 5,
-  };
-}
-
-/** Repeats work for as long as the gateway runs; one round at a time, and a failure is no more than an observation. */
-function every(milliseconds: number, name: string, work: () => Promise<unknown>, observe: Observe): () => void {
-  let isBusy = false;
-  const round = async () => {
-    if (isBusy) return;
-    isBusy = true;
-    await work().catch(error => observe({ kind: 'crash-averted', where: name, error }));
-    isBusy = false;
-  };
-  const timer = setInterval(round, milliseconds).unref();
-  return () => clearInterval(timer);
-}
 
 async function keepAllHouses(pools: Pools, places: Places, { softDropDays }: ResultLimits): Promise<void> {
   for (const place of places.all()) await keepHouse(pools, place, { now: Date.now(), softDropDays });

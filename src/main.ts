@@ -59,17 +59,61 @@ const COMMANDS: Record<string, Entry> = {
       return createCanCommand(CATALOGUE);
     },
   },
+  keys: {
+    summary: 'API keys for scripts and agents: create, list, revoke, rotate',
+    load: async () => (await import('./operator/commands/keys.ts')).keysCommand,
+  },
   sessions: {
     summary: 'who is signed in through the gateway, and their end',
     load: async () => (await import('./operator/commands/sessions.ts')).sessionsCommand,
+  },
+  pii: {
+    summary: 'personal data: how it is sealed, and new keys for it',
+    load: async () => (await import('./operator/commands/pii.ts')).piiCommand,
+  },
+  entity: {
+    summary: 'entity shred: destroys the keys of an entity’s personal data',
+    load: async () => (await import('./operator/commands/entity.ts')).entityCommand,
   },
   audit: {
     summary: 'audit verify: is the record whole?',
     load: async () => (await import('./operator/commands/audit.ts')).auditCommand,
   },
+  deploy: {
+    summary: "brings a release to customers' machines: built, sent, proven, live, and back if it is worse",
+    load: async () => (await import('./operator/commands/deploy.ts')).deployCommand,
+  },
+  promote: {
+    summary: 'what was staged at a customer takes over',
+    load: async () => (await import('./operator/commands/promote.ts')).promoteCommand,
+  },
+  rollback: {
+    summary: 'what served before at a customer serves again',
+    load: async () => (await import('./operator/commands/rollback.ts')).rollbackCommand,
+  },
+  slot: {
+    summary: "slot list, status, cleanup: the two slots of customers' machines",
+    load: async () => (await import('./operator/commands/slot.ts')).slotCommand,
+  },
+  status: {
+    summary: 'how what runs at a customer differs from customers.yaml and git, and what mends it',
+    load: async () => (await import('./operator/commands/status.ts')).statusCommand,
+  },
   token: {
     summary: 'with the stand-in Entra only: prints an access token',
     load: async () => (await import('./demo/token.ts')).tokenCommand,
+  },
+  provision: {
+    summary: "prepares a customer's machine from nothing, and says what is left to do by hand",
+    load: async () => (await import('./operator/commands/provision.ts')).provisionCommand,
+  },
+  health: {
+    summary: 'all customers on one screen: slots, proxy, database, disk, certificate, tailnet',
+    load: async () => (await import('./operator/commands/health.ts')).healthCommand,
+  },
+  doctor: {
+    summary: 'walks the path that a client walks, and names the first broken step',
+    load: async () => (await import('./operator/commands/doctor.ts')).doctorCommand,
   },
 };
 
@@ -81,6 +125,7 @@ const io: Io = {
   err: line => process.stderr.write(`${line}\n`),
   status: text => void (process.stderr.isTTY && process.stderr.write(`\r\x1b[K${text}`)),
   isTerminal: process.stderr.isTTY === true,
+  outIsTerminal: process.stdout.isTTY === true,
 };
 
 enableCompileCache();

@@ -38,8 +38,13 @@ export type Observation =
   | { kind: 'customers-refused'; mistakes: readonly Mistake[] }
   | { kind: 'database-lost'; role: string; reason: string }
   | { kind: 'database-busy'; role: string }
+  | { kind: 'database-given-up'; failures: number }
+  | { kind: 'database-back'; milliseconds: number }
+  | { kind: 'cells-broken'; place: string; column: string; reasons: readonly string[]; cells: number }
   | { kind: 'audit-flushed'; records: number; milliseconds: number }
   | { kind: 'audit-failed'; reason: string }
+  | { kind: 'audit-checkpoint'; number: number; hash: string; signature: string }
+  | { kind: 'audit-checkpoint-failed'; place: 'first' | 'second'; reason: string }
   | { kind: 'postgres'; event: string }
   | { kind: 'crash-averted'; where: string; error: unknown }
   | { kind: 'warning'; sentence: string };
@@ -81,6 +86,9 @@ function severityOf(observation: Observation): 'debug' | 'info' | 'warn' | 'erro
   switch (observation.kind) {
     case 'crash-averted':
     case 'audit-failed':
+    case 'audit-checkpoint-failed':
+    case 'cells-broken':
+    case 'database-given-up':
       return 'error';
     case 'customers-refused':
     case 'keys-unreachable':

@@ -15,8 +15,10 @@ const FLOORS: Record<string, number> = {
   audit: 3,
   access: 4,
   tables: 4,
+  sql: 4,
   tools: 5,
   mcp: 6,
+  rest: 6,
   broker: 6,
   operator: 6,
   http: 7,
@@ -34,8 +36,9 @@ const KEEPERS: Record<string, RegExp> = {
   jose: /^(access|vault|demo)\//,
   pino: /^observe\.ts$/,
   'prom-client': /^observe\.ts$/,
-  child_process: /^(database\/embedded|operator\/(ssh\.ts|agent\/))/,
+  child_process: /^(database\/embedded|operator\/(program\.ts|agent\/))/,
   postgres: /^database\//,
+  'libpg-query': /^sql\//,
   '@modelcontextprotocol/server': /^mcp\//,
 };
 

@@ -47,13 +47,21 @@ export async function startChild({ program, args, env, folder }: ChildOptions, a
   return { pid: child.pid ?? 0, [Symbol.asyncDispose]: () => stop(child) };
 }
 
-/** Runs to its end; rejects with what it said when that is not exit code 0. */
-export async function runToEnd(program: string, args: readonly string[], cwd: string, env = process.env) {
+/** Runs to its end and resolves with what it printed; rejects with what it said when that is not exit code 0. */
+export async function runToEnd(
+  program: string,
+  args: readonly string[],
+  cwd: string,
+  env = process.env,
+): Promise<string> {
   const child = spawn(program, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
   let said = '';
+  let printed = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', text => (said += text));
+  child.stdout.on('data', text => (printed += text));
   const [code] = await once(child, 'close');
   if (code !== 0) throw new Error(`${program} ${args[0]} ended with exit code ${code}: ${said.slice(-LOG_END)}`);
+  return printed;
 }
 
 export async function findFreePort(): Promise<number> {

@@ -1,45 +1,68 @@
 import { setTimeout as pass } from 'node:timers/promises';
-import { type Child, startChild } from './child.ts';
-import { anyItem, CREATE_TABLE, ITEMS, type Item, itemOf, TABLE } from './items.ts';
+import { type Child, runToEnd, startChild } from './child.ts';
+import { anyItem, createTable, ITEMS, type Item, type ItemsTable, itemOf, selectOf, TABLE } from './items.ts';
 import type { Asking } from './load.ts';
 import { meterOf } from './processes.ts';
-import { FRAME, type Stage } from './stage.ts';
+import type { Stage } from './stage.ts';
 import { bodyOf, type Era, headersOf } from './tool-call.ts';
 
 /** `frame serve` as it is in production: real tokens, the entity's own login, audit, log at `info`. */
 export function startFrame(stage: Stage, asking: Asking, nodeOptions: readonly string[] = []): Promise<Child> {
-  const { folder, env } = stage;
-  return startChild({ program: process.execPath, args: [...nodeOptions, FRAME, 'serve'], env, folder }, asking);
+  const { folder, env, program } = stage;
+  return startChild({ program: process.execPath, args: [...nodeOptions, program, 'serve'], env, folder }, asking);
 }
 
 export function askForContext(stage: Stage): Asking {
   return askFrame(stage, 'modern', 'get_context', () => ({ args: {}, expect: '"customer"' }));
 }
 
-export function askForItem(stage: Stage, era: Era): Asking {
+export function askForItem(
+  stage: Stage,
+  { era = 'modern', table = TABLE }: { era?: Era; table?: ItemsTable } = {},
+): Asking {
   return askFrame(stage, era, 'select_rows', () => {
     const { number, name } = anyItem();
-    const args = { table: TABLE, columns: ['number', 'name', 'price'], where: { number }, limit: 1 };
+    const args = { table, columns: ['number', 'name', 'price'], where: { number }, limit: 1 };
     return { args, expect: name };
   });
 }
 
-export function askToInsert(stage: Stage, nextItem: () => Item): Asking {
+/** Every query is another text, as callers write them. */
+export function askBySql(stage: Stage): Asking {
+  return askFrame(stage, 'modern', 'run_sql', () => {
+    const { number, name } = anyItem();
+    return { args: { sql: selectOf(number) }, expect: name };
+  });
+}
+
+export function askToInsert(stage: Stage, nextItem: () => Item, table: ItemsTable = TABLE): Asking {
   return askFrame(stage, 'modern', 'insert_rows', () => ({
-    args: { table: TABLE, rows: [nextItem()] },
+    args: { table, rows: [nextItem()] },
     expect: '"count":1',
   }));
 }
 
-/** Creates the table and fills it, through the door like everybody. */
-export async function fillTable(stage: Stage): Promise<void> {
+/** Creates the tables and fills them, through the door like everybody. */
+export async function fillTables(stage: Stage, tables: readonly ItemsTable[] = [TABLE]): Promise<void> {
   await using _frame = await startFrame(stage, askForContext(stage));
-  const { plan } = await use(stage, 'plan_change', { changes: [{ create_table: CREATE_TABLE }] });
-  await use(stage, 'apply_change', { plan });
-  for (let first = 1; first <= ITEMS; first += ROWS_AT_ONCE) {
-    const rows = Array.from({ length: ROWS_AT_ONCE }, (_, i) => itemOf(first + i));
-    await use(stage, 'insert_rows', { table: TABLE, rows });
+  for (const table of tables) {
+    const { plan } = await use(stage, 'plan_change', { changes: [createTable(table)] });
+    await use(stage, 'apply_change', { plan });
+    for (let first = 1; first <= ITEMS; first += ROWS_AT_ONCE) {
+      const rows = Array.from({ length: ROWS_AT_ONCE }, (_, i) => itemOf(first + i));
+      await use(stage, 'insert_rows', { table, rows });
+    }
   }
+}
+
+/** As many API keys as there are people, from the command that operators use. */
+export async function createKeys({ folder, env, program, tokens }: Stage): Promise<string[]> {
+  const keys: string[] = [];
+  for (const i of tokens.keys()) {
+    const args = ['keys', 'create', 'shop', '--role', 'admin', '--name', `script ${i}`, '--json'];
+    keys.push(JSON.parse(await runToEnd(process.execPath, [program, ...args], folder, env)).key);
+  }
+  return keys;
 }
 
 export interface ColdStart {
@@ -51,7 +74,7 @@ export interface ColdStart {
 
 export async function startCold(stage: Stage): Promise<ColdStart> {
   const started = performance.now();
-  await using frame = await startFrame(stage, askForItem(stage, 'modern'));
+  await using frame = await startFrame(stage, askForItem(stage));
   const milliseconds = performance.now() - started;
   await pass(1000);
   return { milliseconds, idleRssMb: meterOf(frame.pid)().rssMb };

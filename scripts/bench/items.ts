@@ -2,6 +2,9 @@ import { SCHEMA } from './stage.ts';
 
 /** The table that everybody reads and writes, and the same statements for everybody. */
 export const TABLE = 'items';
+/** The same with one sealed column. */
+export const SEALED_TABLE = 'sealed_items';
+export type ItemsTable = typeof TABLE | typeof SEALED_TABLE;
 export const ITEMS = 10_000;
 
 /** What `select_rows` sends for one row by key, without the casts of its parameters. */
@@ -30,11 +33,17 @@ export function createNewItems(): () => Item {
   return () => itemOf(++last);
 }
 
-export const CREATE_TABLE = {
-  name: TABLE,
-  columns: [
+/** What `run_sql` is sent: the same, with the number in the text as callers write it. */
+export function selectOf(number: number): string {
+  return `select number, name, price, id from ${TABLE} where number = ${number} order by id limit 2`;
+}
+
+/** What `plan_change` is sent for either table. */
+export function createTable(name: ItemsTable): object {
+  const columns = [
     { name: 'number', type: 'integer', required: true, unique: true },
-    { name: 'name', type: 'text', required: true },
+    { name: 'name', type: 'text', required: true, ...(name === SEALED_TABLE && { pii: 'name' }) },
     { name: 'price', type: 'numeric', required: true },
-  ],
-};
+  ];
+  return { create_table: { name, columns } };
+}

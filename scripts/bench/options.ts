@@ -12,11 +12,13 @@ export interface Options {
   mode: 'compare' | (typeof MODES)[number];
   /** Of the customer, for `entities`. */
   entities: number;
+  /** The folder of another tree, for `against`. */
+  against: string;
 }
 
 export const USAGE = `Usage: npm run bench -- [options]
 
-Puts load on a \`frame serve\` of its own, and in the same rounds on what it is compared with. About five minutes.
+Puts load on a \`frame serve\` of its own, and in the same rounds on what it is compared with. About eight minutes.
 
   --seconds N    of each window of load; default 1
   --rounds N     default 8
@@ -28,6 +30,7 @@ Puts load on a \`frame serve\` of its own, and in the same rounds on what it is 
 Instead of comparing:
   --traps        does a query of our pool cost the same after a while, and one of postgres.js without it
   --profile      where the time of one select goes, by room
+  --against DIR  select and insert of this tree beside those of another one, such as a work tree of an older commit
   --entities N   how long \`frame migrate\` takes for a customer with so many entities`;
 
 /** Throws an Error whose message is for the person who typed them. */
@@ -43,11 +46,12 @@ export function readOptions(args: string[]): Options {
       json: { type: 'string', default: `bench-${new Date().toISOString().slice(0, 10)}.json` },
       traps: { type: 'boolean' },
       profile: { type: 'boolean' },
+      against: { type: 'string' },
       entities: { type: 'string' },
       help: { type: 'boolean', short: 'h' },
     },
   });
-  const { entities = '1' } = values;
+  const { entities = '1', against = '' } = values;
   const mode = MODES.find(name => values[name] !== undefined) ?? 'compare';
   return {
     seconds: atLeast(0.1, 'seconds', values.seconds),
@@ -58,12 +62,13 @@ export function readOptions(args: string[]): Options {
     jsonFile: values.json,
     mode,
     entities: atLeast(1, 'entities', entities),
+    against,
   };
 }
 
 // Private
 
-const MODES = ['help', 'traps', 'profile', 'entities'] as const;
+const MODES = ['help', 'traps', 'profile', 'against', 'entities'] as const;
 
 function listOf(text: string): string[] {
   return text

@@ -25,7 +25,7 @@ export interface Share {
 /** Puts load on a `frame serve` that watches itself, and adds up where its time went. */
 export async function profileSelect(stage: Stage): Promise<Profile> {
   const folder = await mkdtemp(join(tmpdir(), 'frame-profile-'));
-  const asking = askForItem(stage, 'modern');
+  const asking = askForItem(stage);
   const frame = await startFrame(stage, asking, ['--cpu-prof', `--cpu-prof-dir=${folder}`]);
   const meters = { server: meterOf(frame.pid), postgres: stage.postgres };
   const { cpuMicros } = await putLoad(

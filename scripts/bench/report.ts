@@ -3,7 +3,8 @@ import type { ColdStart } from './frame.ts';
 import { type Goal, standingOf } from './goals.ts';
 import type { Profile, Share } from './profile.ts';
 import type { Stage } from './stage.ts';
-import { TARGETS } from './targets.ts';
+import { show, toTable } from './table.ts';
+import { TARGETS, type TargetName } from './targets.ts';
 import type { Trend } from './traps.ts';
 
 /** The samples of one concurrency: medians of the rounds, and ratios within them. */
@@ -12,7 +13,6 @@ export function comparisonTable(samples: readonly Sample[], missing: ReadonlyMap
   const measured = TARGETS.filter(target => samples.some(sample => sample.target === target));
   const rows = measured.map(target => {
     const value = (measure: Measure) => medianOf(samples, target, connections, measure);
-    const base = target.endsWith('insert') ? 'postgres.js insert' : 'toolbox select';
     return [
       target,
       `${connections}`,
@@ -23,7 +23,7 @@ export function comparisonTable(samples: readonly Sample[], missing: ReadonlyMap
       show(value('postgresMicros')),
       show(lastRssOf(samples, target, connections)),
       `${samples.reduce((sum, sample) => sum + (sample.target === target ? sample.bad : 0), 0)}`,
-      show(ratioOf(samples, target, base, connections, 'rate'), 2),
+      show(ratioOf(samples, target, BASES[target] ?? 'toolbox select', connections, 'rate'), 2),
     ];
   });
   const complaints = measured.flatMap(target => {
@@ -38,7 +38,8 @@ export function comparisonTable(samples: readonly Sample[], missing: ReadonlyMap
 }
 
 export const LEGEND = `rate: good answers per second. cpu, pg: CPU of the server's processes and of Postgres, per answer.
-ratio: of rates, within a round, against toolbox; of inserts against postgres.js, which is this process and no server.
+ratio: of rates, within a round, against toolbox; of inserts against postgres.js, which is this process and no server;
+of calls by key, of run_sql and of sealed values against frame's own select or insert.
 frame checks a token, logs in as the entity, keeps a durable audit and a log. dbhub, toolbox, the bare tool and
 postgres.js do none of it.`;
 
@@ -73,24 +74,33 @@ export function profileTables({ file, cpuMicros, places, functions }: Profile): 
   ].join('\n\n');
 }
 
+/** How this tree does against another one: medians of the ratios within each round. */
+export function treesTable(samples: readonly Sample[]): string {
+  const connections = samples[0]?.connections ?? 0;
+  const rows = (['select', 'insert'] as const).map(tool => {
+    const [here, there] = [`here ${tool}`, `there ${tool}`] as const;
+    const ratio = (measure: Measure) => show(ratioOf(samples, here, there, connections, measure), 3);
+    const bad = samples.filter(({ target }) => target.endsWith(tool)).reduce((sum, sample) => sum + sample.bad, 0);
+    return [tool, `${connections}`, ratio('rate'), ratio('p50'), ratio('cpuMicros'), ratio('postgresMicros'), `${bad}`];
+  });
+  return toTable([['here / there', 'c', 'rate', 'p50', 'cpu', 'pg', 'bad'], ...rows]);
+}
+
 export function migrationLine({ entities, migrationMilliseconds }: Stage): string {
   return `frame migrate: ${show(migrationMilliseconds / 1000, 1)} s for a new customer with ${entities} entities`;
 }
 
 // Private
 
+/** What a target is compared with when that is not toolbox. */
+const BASES: Partial<Record<TargetName, TargetName>> = {
+  'frame insert': 'postgres.js insert',
+  'postgres.js insert': 'postgres.js insert',
+  'frame select by key': 'frame select',
+  'frame run_sql': 'frame select',
+  'frame select sealed': 'frame select',
+  'frame insert sealed': 'frame insert',
+};
+
 const SHOWN = 25;
 const DISTURBING = 0.05;
-
-/** The first column to the left, numbers to the right. */
-function toTable(rows: readonly (readonly string[])[]): string {
-  const widths = rows[0]?.map((_, i) => Math.max(...rows.map(row => row[i]?.length ?? 0))) ?? [];
-  const line = (row: readonly string[]) =>
-    row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join('  ');
-  return rows.map(line).join('\n');
-}
-
-/** `-` for what was not measured. */
-function show(value: number, digits = 0): string {
-  return Number.isFinite(value) ? value.toFixed(digits) : '-';
-}

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import postgres from 'postgres';
@@ -12,6 +12,8 @@ import { type Meter, meterOf } from './processes.ts';
 /** Everything a gateway needs around it, in a new folder: Postgres, an Entra, a migrated customer with ten people. */
 export interface Stage {
   folder: string;
+  /** What `frame` is, run with Node. */
+  program: string;
   /** As superuser: for what is measured beside the gateway. */
   databaseUrl: string;
   postgres: Meter;
@@ -26,12 +28,20 @@ export interface Stage {
 }
 
 export const ROOT = join(import.meta.dirname, '../..');
-export const FRAME = join(ROOT, 'src/main.ts');
 /** Where `frame migrate` puts the entity that is measured. */
 export const SCHEMA = 'shop_prod';
 
+export interface StageOptions {
+  entities?: number;
+  /** The tree whose `frame` is measured; this one when nothing is said. */
+  root?: string;
+  /** Of config/gateway.yaml, instead of what the tree ships. */
+  config?: object;
+}
+
 /** `closing` clears all of it away again, also when it is asked to before this is done. */
-export async function openStage(closing: AsyncDisposableStack, entities = 1): Promise<Stage> {
+export async function openStage(closing: AsyncDisposableStack, options: StageOptions = {}): Promise<Stage> {
+  const { entities = 1, root = ROOT, config } = options;
   const folder = await mkdtemp(join(tmpdir(), 'frame-bench-'));
   closing.defer(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }));
   // When root runs this, the Postgres in it is another user's.
@@ -50,19 +60,23 @@ export async function openStage(closing: AsyncDisposableStack, entities = 1): Pr
   const env = {
     FRAME_DATA: folder,
     FRAME_DATABASE_URL: `${urlOf('postgres')}?sslmode=disable`,
-    FRAME_CONFIG: join(ROOT, 'config'),
+    FRAME_CONFIG: join(folder, 'config'),
     FRAME_CUSTOMERS: join(folder, 'customers.yaml'),
     FRAME_LISTEN: listen,
     FRAME_LOG: 'info',
   };
+  await cp(join(root, 'config'), env.FRAME_CONFIG, { recursive: true });
+  if (config) await writeFile(join(env.FRAME_CONFIG, 'gateway.yaml'), JSON.stringify(config));
   await writeFile(env.FRAME_CUSTOMERS, customersFile(`http://${listen}`, authority, entities));
   await writeFile(join(folder, 'master.key'), randomBytes(32).toString('base64'), { mode: 0o600 });
+  const program = join(root, 'src/main.ts');
   const started = performance.now();
-  await runToEnd(process.execPath, [FRAME, 'migrate'], folder, env);
+  await runToEnd(process.execPath, [program, 'migrate'], folder, env);
   const migrationMilliseconds = performance.now() - started;
 
   return {
     folder,
+    program,
     databaseUrl: urlOf('frame_bench'),
     postgres: meterOf(await postmasterOf(urlOf('postgres'))),
     origin: `http://${listen}`,
@@ -98,7 +112,7 @@ function customersFile(origin: string, authority: string, entities: number): str
     entra: { tenant_id: TENANT.tenantId, audience: [CLIENT_ID], scope: 'access_as_user', authority },
     sign_in: 'direct',
     entities: { shop: { name: 'Shop' }, ...Object.fromEntries(others) },
-    access: [{ who: '*@bench.example', role: 'dev' }],
+    access: [{ who: '*@bench.example', role: 'admin' }],
   };
   return JSON.stringify({ customers: { bench } });
 }

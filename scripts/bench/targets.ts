@@ -1,10 +1,11 @@
 import { openDriver } from './driver.ts';
-import { askForItem, askToInsert, startFrame } from './frame.ts';
-import { createNewItems } from './items.ts';
+import { askBySql, askForItem, askToInsert, createKeys, startFrame } from './frame.ts';
+import { createNewItems, SEALED_TABLE } from './items.ts';
 import { type Asking, putCalls, putLoad } from './load.ts';
 import { type Peer, startBareTool, startDbhub, startToolbox } from './peers.ts';
 import { meterOf, meterOfMyself } from './processes.ts';
 import type { Stage } from './stage.ts';
+import type { TREE_TARGETS } from './trees.ts';
 import type { Meters, Reading, Window } from './window.ts';
 
 /** Something that load can be put on. */
@@ -17,13 +18,19 @@ export const TARGETS = [
   'frame select',
   'frame select 2025',
   'frame insert',
+  'frame select by key',
+  'frame run_sql',
+  'frame select sealed',
+  'frame insert sealed',
   'postgres.js select',
   'postgres.js insert',
   'bare tool',
   'dbhub select',
   'toolbox select',
 ] as const;
-export type TargetName = (typeof TARGETS)[number];
+export type TargetName = (typeof TARGETS)[number] | (typeof TREE_TARGETS)[number];
+
+export const isFrame = (name: TargetName) => name.startsWith('frame ');
 
 export interface Targets extends AsyncDisposable {
   all: readonly Target[];
@@ -57,11 +64,17 @@ export async function openTargets(stage: Stage, wanted: ReadonlySet<TargetName>)
     }
   }
 
-  if (isWanted('frame select', 'frame select 2025', 'frame insert')) {
-    const { pid } = opening.use(await startFrame(stage, askForItem(stage, 'modern')));
-    addServer('frame select', pid, askForItem(stage, 'modern'));
-    addServer('frame select 2025', pid, askForItem(stage, '2025'));
+  if (isWanted(...TARGETS.filter(isFrame))) {
+    const { pid } = opening.use(await startFrame(stage, askForItem(stage)));
+    addServer('frame select', pid, askForItem(stage));
+    addServer('frame select 2025', pid, askForItem(stage, { era: '2025' }));
     addServer('frame insert', pid, askToInsert(stage, nextItem));
+    addServer('frame run_sql', pid, askBySql(stage));
+    addServer('frame select sealed', pid, askForItem(stage, { table: SEALED_TABLE }));
+    addServer('frame insert sealed', pid, askToInsert(stage, nextItem, SEALED_TABLE));
+    if (isWanted('frame select by key')) {
+      addServer('frame select by key', pid, askForItem({ ...stage, tokens: await createKeys(stage) }));
+    }
   }
   const driver = opening.use(openDriver(stage.databaseUrl, nextItem));
   const meters = { server: meterOfMyself(), postgres: stage.postgres };

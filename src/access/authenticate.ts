@@ -1,10 +1,12 @@
+import { rightsOf } from '../config/roles.ts';
 import { admit } from '../customers/access-rules.ts';
 import type { Customer } from '../customers/customer.ts';
 import type { FrameError } from '../errors.ts';
 import type { Observe } from '../observe.ts';
 import type { AccessTokens, TokenSite } from './access-token.ts';
-import type { Caller, Person } from './caller.ts';
-import { readCredential } from './credentials.ts';
+import type { ApiKeys, KeyFinding } from './api-keys.ts';
+import { type Caller, NO_TENANT, type Person } from './caller.ts';
+import { readCredentials } from './credentials.ts';
 import { type VerifiedToken, verifyToken } from './entra.ts';
 import { versionOfIssuer } from './issuers.ts';
 import type { Fetch } from './key-set.ts';
@@ -31,6 +33,8 @@ export interface AccessRequest {
   /** Of ours, as configured, where the request arrived. */
   origin: string;
   requestId: string;
+  /** The visitor's address. */
+  from: string;
 }
 
 export interface AccessLimits extends SigningKeysLimits {
@@ -52,13 +56,14 @@ export interface AccessParts {
   tools: readonly ToolKind[];
   /** Those that we gave out ourselves. */
   accessTokens: Pick<AccessTokens, 'find'>;
+  apiKeys: Pick<ApiKeys, 'find' | 'revokeExposed'>;
   limits: AccessLimits;
   /** Records that a known member of a customer was not admitted; the answer waits for it. */
   onTurnedAway(customer: Customer, person: Person, error: FrameError, requestId: string): Promise<void>;
 }
 
 export function createAccess(parts: AccessParts): Access {
-  const { fetch, now, observe, roles, tools, accessTokens, limits, onTurnedAway } = parts;
+  const { fetch, now, observe, roles, tools, accessTokens, apiKeys, limits, onTurnedAway } = parts;
   const keys = createSigningKeys({ fetch, now, observe, limits });
   const memory = createTokenMemory<Verified>(limits.rememberTokens, now);
 
@@ -75,15 +80,59 @@ export function createAccess(parts: AccessParts): Access {
   };
 
   async function judge(
-    { headers, url, origin }: AccessRequest,
+    { headers, url, origin, from }: AccessRequest,
     customers: readonly Customer[],
   ): Promise<Caller | Verdict> {
-    const credential = readCredential(headers, url);
-    if ('refused' in credential) return credential;
-    const member = await identify(credential.token, { origin, customers });
+    const sent = readCredentials(headers, url);
+    if ('refused' in sent) {
+      if (sent.refused === 'credential-in-url') await apiKeys.revokeExposed(url.href);
+      return sent;
+    }
+    const key = sent.apiKey === undefined ? undefined : await apiKeys.find(sent.apiKey, { customers, from });
+    if (key && 'refused' in key) return key;
+    if (sent.token === undefined) return key ? keyToCaller(key) : { refused: 'credential-missing' };
+    const member = await identify(sent.token, { origin, customers });
     if ('refused' in member) return member;
     const caller = toCaller(member);
-    return 'refused' in caller ? { ...caller, stranger: member } : caller;
+    if ('refused' in caller) return { ...caller, stranger: member };
+    if (!key) return caller;
+    const both = withinKey(caller, key);
+    return 'refused' in both ? { ...both, stranger: member } : both;
+  }
+
+  function keyToCaller({ key, customer, entity }: KeyFinding): Caller | Refusal {
+    const { id, name, role } = key;
+    const granted = roles.get(role);
+    if (!granted) return { refused: 'role-unknown', detail: `${role}, of key ${id}` };
+    return {
+      customer,
+      person: { tenantId: NO_TENANT, objectId: id, name, username: `key:${name}` },
+      key: { id, name },
+      role,
+      tools: granted,
+      rights: rightsOf(granted),
+      entities: [entity],
+      scopes: [],
+      rule: `key ${id}`,
+    };
+  }
+
+  /** A person who lets an agent work for them: what both of them may, and only that. */
+  function withinKey(caller: Caller, found: KeyFinding): Caller | Refusal {
+    const { key, customer, entity } = found;
+    if (customer.id !== caller.customer.id) return { refused: 'wrong-customer', detail: `of key ${key.id}` };
+    if (!caller.entities.some(({ id, environments }) => id === entity.id && environments.includes(key.environment))) {
+      return { refused: 'no-access-rule', detail: `not for ${entity.id}, which key ${key.id} is for` };
+    }
+    const alone = keyToCaller(found);
+    if ('refused' in alone) return alone;
+    return {
+      ...caller,
+      key: alone.key,
+      tools: common(caller.tools, alone.tools),
+      rights: caller.rights?.intersection(alone.rights ?? new Set()),
+      entities: alone.entities,
+    };
   }
 
   /** The customers decide whose tokens count, never the token: at an origin of broker customers, Entra's are bad. */
@@ -136,6 +185,7 @@ export function createAccess(parts: AccessParts): Access {
       role: admission.role,
       // Scopes of Entra say that Frame may be used, not what for.
       ...(customer.signIn === 'broker' ? withinScopes(granted, scopes, tools) : { tools: granted }),
+      rights: rightsOf(granted),
       entities: admission.entities,
       scopes,
       client: clientName,
@@ -145,6 +195,12 @@ export function createAccess(parts: AccessParts): Access {
 }
 
 // Private
+
+/** `*` is every tool. */
+function common(some: ReadonlySet<string>, others: ReadonlySet<string>): ReadonlySet<string> {
+  if (some.has('*')) return others;
+  return others.has('*') ? some : some.intersection(others);
+}
 
 /** Somebody known to be of a customer's tenant; whether they get in is decided anew on every call. */
 interface Member {

@@ -1,15 +1,38 @@
 import type { Refusal } from './refusal.ts';
 
+/** What a request carries: a person's token, the key of a script or agent, or both together. */
+export interface Credentials {
+  token?: string;
+  apiKey?: string;
+}
+
 /**
- * Finds the one Bearer token of a request. It does not look inside; see unverified-token.ts. An API key is refused, not
- * ignored: whoever sends one beside a token asks for the intersection of both rights, and there are no keys yet.
+ * Finds at most one credential of each kind: a key may stand in X-API-Key or, for programs that know nothing else, where
+ * a token stands. It does not look inside; see unverified-token.ts and api-key-text.ts.
  */
-export function readCredential(headers: Headers, url: URL): { token: string } | Refusal {
-  if ([...url.searchParams.keys()].some(isCredentialName)) return { refused: 'credential-in-url' };
-  const authorization = headers.get('authorization')?.trim();
-  const apiKey = headers.get('x-api-key');
-  if (apiKey?.includes(',')) return { refused: 'credential-twice' };
-  if (apiKey) return { refused: 'api-key-unknown' };
+export function readCredentials(headers: Headers, url: URL): Credentials | Refusal {
+  const { pathname, searchParams } = url;
+  if (
+    KEY_SOMEWHERE.test([pathname, ...searchParams.values()].join(' ')) ||
+    [...searchParams.keys()].some(isCredentialName)
+  ) {
+    return { refused: 'credential-in-url' };
+  }
+  const bearer = readBearer(headers.get('authorization')?.trim());
+  const header = headers.get('x-api-key')?.trim();
+  if (header?.includes(',')) return { refused: 'credential-twice' };
+  const key = header ? { apiKey: header } : undefined;
+  if ('refused' in bearer) return key && bearer.refused === 'credential-missing' ? key : bearer;
+  if (!KEY.test(bearer.token)) return { ...bearer, ...key };
+  return key ? { refused: 'credential-twice' } : { apiKey: bearer.token };
+}
+
+// Private
+
+const KEY = /^frame_[a-z][a-z0-9-]*_[0-9A-Za-z]{48}$/;
+const KEY_SOMEWHERE = /frame_[a-z][a-z0-9-]*_[0-9A-Za-z]{48}/;
+
+function readBearer(authorization: string | undefined): { token: string } | Refusal {
   if (!authorization) return { refused: 'credential-missing' };
   // Headers joins repeated ones with a comma, which no token contains.
   if (authorization.includes(',')) return { refused: 'credential-twice' };
@@ -18,8 +41,6 @@ export function readCredential(headers: Headers, url: URL): { token: string } | 
   const token = /^bearer +([\w.~+/-]+=*)$/i.exec(authorization)?.[1];
   return token ? { token } : { refused: 'credential-malformed' };
 }
-
-// Private
 
 const CREDENTIAL_NAMES = new Set([
   'accesstoken',

@@ -16,6 +16,7 @@ export type Reason =
   | 'credential-twice'
   | 'credential-in-url'
   | 'api-key-unknown'
+  | 'too-many-bad-keys'
   | 'token-too-large'
   | 'token-malformed'
   | 'token-unknown'
@@ -64,7 +65,17 @@ export function errorOf({ refused, detail }: Refusal, retryAfterSeconds: number)
         hint: 'Send it in the Authorization header. Addresses end up in logs: treat this credential as lost.',
       });
     case 'api-key-unknown':
-      return new FrameError('access/token-invalid', 'The API key is invalid.', { ...facts, hint: SIGN_IN_AGAIN });
+      return new FrameError('access/token-invalid', 'The API key is invalid.', {
+        ...facts,
+        hint: 'Ask the operator of Frame for a new one.',
+      });
+    case 'too-many-bad-keys':
+      return new FrameError('limit/requests', 'Too many wrong API keys came from your address.', {
+        ...facts,
+        retryable: true,
+        retryAfterSeconds: 60,
+        hint: 'Wait a minute.',
+      });
     case 'credential-malformed':
     case 'token-too-large':
     case 'token-malformed':

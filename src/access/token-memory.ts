@@ -10,19 +10,20 @@ export interface TokenMemory<Finding> {
 
 /** When more than `maxTokens` are known, the one that was not asked for longest goes. */
 export function createTokenMemory<Finding>(maxTokens: number, now: () => number): TokenMemory<Finding> {
-  const entries = new Map<string, { finding: Finding; untilMs: number }>();
+  const entries = new Map<string, { finding: Finding; atMs: number; untilMs: number }>();
   return {
     recall(token) {
       const digest = digestOf(token);
       const entry = entries.get(digest);
       if (!entry) return undefined;
       entries.delete(digest);
-      if (entry.untilMs <= now()) return undefined;
+      // A clock that was set back would make it be remembered for as much longer.
+      if (entry.untilMs <= now() || entry.atMs > now()) return undefined;
       entries.set(digest, entry);
       return entry.finding;
     },
     remember(token, finding, untilMs) {
-      entries.set(digestOf(token), { finding, untilMs });
+      entries.set(digestOf(token), { finding, atMs: now(), untilMs });
       if (entries.size <= maxTokens) return;
       for (const [oldest] of entries.entries().take(1)) entries.delete(oldest);
     },

@@ -8,6 +8,8 @@ export interface AuditEntry {
   entity?: string;
   environment?: string;
   actor: AuditActor;
+  /** The key that came beside the person's token. */
+  agent?: AuditKey;
   /** The client program, as it introduced itself. */
   client?: string;
   tool: string;
@@ -22,4 +24,17 @@ export interface AuditEntry {
 
 export type AuditOutcome = 'ok' | 'refused' | 'error' | 'unknown';
 
-export type AuditActor = { tenantId: string; objectId: string; name: string; username: string } | { system: string };
+export type AuditActor = AuditPerson | AuditKey | { system: string };
+
+export interface AuditPerson {
+  tenantId: string;
+  objectId: string;
+  name: string;
+  username: string;
+}
+
+/** An API key by its id, which says nothing of its secret. */
+export interface AuditKey {
+  key: string;
+  name: string;
+}

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import { canonicalJson } from './canonical-json.ts';
-import type { AuditEntry } from './entry.ts';
+import type { AuditActor, AuditEntry } from './entry.ts';
 
 /** An entry as it stands in the log: `id` makes an append that is repeated harmless. */
 export type AuditRecord = AuditEntry & { id: string };
@@ -30,8 +30,8 @@ export function toRow(entry: AuditEntry, id: string): Row {
 
 /** The columns that belong to a record text. Throws when it is not the text of a record. */
 export function columnsOf(record: string): Columns {
-  const { id, at, customer, entity, requestId, actor, tool, phase, outcome }: AuditRecord = JSON.parse(record);
-  const names = 'system' in actor ? [actor.system] : [actor.username, actor.name, actor.objectId];
+  const { id, at, customer, entity, requestId, actor, agent, tool, phase, outcome }: AuditRecord = JSON.parse(record);
+  const names = [actor, ...(agent ? [agent] : [])].flatMap(namesOf);
   return {
     chain: `${customer}/${entity ?? NO_ENTITY}`,
     id,
@@ -44,6 +44,12 @@ export function columnsOf(record: string): Columns {
     phase,
     outcome: outcome ?? null,
   };
+}
+
+/** The last of some records: its number and hash. */
+export interface Tip {
+  seq: number;
+  hash: string;
 }
 
 /** Binds a record to its chain, its place there and everything before it; `previous` is empty for the first. In hex. */
@@ -62,6 +68,11 @@ export function linkHash(chain: string, seq: number, previous: string, record: s
 
 // Private
 
+function namesOf(actor: AuditActor): string[] {
+  if ('system' in actor) return [actor.system];
+  return 'key' in actor ? [actor.name, actor.key] : [actor.username, actor.name, actor.objectId];
+}
+
 /** No entity has this id: entity ids start with a letter. */
 const NO_ENTITY = '-';
 const MAX_RECORD_BYTES = 16 * 1024;
@@ -70,7 +81,13 @@ const KEPT_OF_CUT = 2000;
 
 function recordText(entry: AuditEntry, id: string): string {
   const { arguments: summary, ...rest } = entry;
-  const facts = { ...clipTexts(rest), at: Math.trunc(entry.at), actor: clipTexts(entry.actor), id };
+  const facts = {
+    ...clipTexts(rest),
+    at: Math.trunc(entry.at),
+    actor: clipTexts(entry.actor),
+    agent: entry.agent && clipTexts(entry.agent),
+    id,
+  };
   const whole = canonicalJson({ ...facts, arguments: summary });
   if (Buffer.byteLength(whole) <= MAX_RECORD_BYTES) return whole;
   const text = canonicalJson(summary);

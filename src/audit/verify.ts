@@ -1,127 +1,90 @@
-import type { Login } from '../database/place.ts';
-import type { Pools } from '../database/pools.ts';
-import { COLUMNS, columnsOf, linkHash } from './record.ts';
-
-/** What is known of one chain. `at` is the number of the first record that is wrong or missing. */
-export interface ChainVerdict {
-  chain: string;
-  /** Records that are as they were written, from the first on. */
-  records: number;
-  verdict: 'whole' | 'altered' | 'gap';
-  at?: number;
-}
+import type { Read } from '../database/ledger.ts';
+import { type Anchors, BEGINNING, createAnchors, type SignedChain } from './anchors.ts';
+import { type Page, readPage } from './log-pages.ts';
+import type { Tip } from './record.ts';
+import { type ChainVerdict, type Link, startWalk } from './walk.ts';
 
 export interface VerifyOptions {
-  customer?: string;
-  entity?: string;
+  customer?: string | undefined;
+  entity?: string | undefined;
+  /** What was signed of the log. Without, only the chains are looked at. */
+  anchors?: Anchors | undefined;
+  /** Reads that again: a month may have been taken out while we read. */
+  readAnchors?(): Promise<Anchors>;
   /** Records read so far, over all chains. */
   onProgress?(records: number): void;
 }
 
 /**
- * Reads the log in pages and computes every hash again; yields one verdict per chain, at its first fault. It trusts the
- * database for nothing but the bytes it hands out. A chain that is gone together with its head is not missed here.
+ * Reads the log in pages and computes every hash again; yields one verdict per chain. It trusts the database for nothing
+ * but the bytes it hands out. `anchors` must have been read before: then the log has all that they speak of, however much
+ * is appended meanwhile.
  */
-export async function* verifyAudit(
-  pools: Pools,
-  login: Login,
-  options: VerifyOptions = {},
-): AsyncGenerator<ChainVerdict> {
-  const { rows } = await pools.query(login, CHAINS);
+export async function* verifyAudit(read: Read, options: VerifyOptions = {}): AsyncGenerator<ChainVerdict> {
+  const { anchors = createAnchors(), readAnchors, onProgress = () => {} } = options;
   let before = 0;
-  for (const [name] of rows) {
-    const chain = String(name);
-    if (!isAsked(chain, options)) continue;
-    const verdict = await verifyChain(
-      from => readPage(pools, login, chain, from),
-      chain,
-      records => options.onProgress?.(before + records),
-    );
-    before += verdict.records;
+  for (const chain of await readChains(read, anchors, options)) {
+    let taken = 0;
+    const count = (links: readonly Link[]) => {
+      taken += links.length;
+      onProgress(before + taken);
+    };
+    let verdict = await verifyChain(read, chain, anchors, count);
+    if (verdict.verdict !== 'whole' && readAnchors) {
+      const fresh = await readAnchors();
+      if (fresh.archivedMonths.size > anchors.archivedMonths.size) {
+        verdict = await verifyChain(read, chain, fresh, count);
+      }
+    }
+    before += taken;
     yield verdict;
   }
 }
 
-// Private
-
-/** Records of 16 KB stay below the bytes that one answer may have. */
-const PAGE = 250;
-const FIRST = '-9223372036854775808';
-
-const CHAINS = 'select chain from audit.head union select chain from audit.log order by chain';
-
-/** The head comes with each page, from the same snapshot, so that appends between two pages are no faults. */
-const NEXT_PAGE = `
-  select coalesce(head.seq, 0), encode(head.hash, 'hex'), log.seq, encode(log.hash, 'hex'), log.record,
-    ${COLUMNS.map(column => `log.${column}`).join(', ')}
-  from (values ($1::text)) as asked (chain)
-  left join audit.head on head.chain = asked.chain
-  left join lateral (
-    select * from audit.log where log.chain = asked.chain and log.seq >= $2::bigint order by log.seq limit ${PAGE}
-  ) as log on true
-  order by log.seq`;
-
-interface Link {
-  seq: number;
-  hash: string;
-  record: string;
-  columns: unknown[];
+/** One chain from its beginning, or from behind `start`, to its head. */
+export async function verifyChain(
+  read: Read,
+  chain: string,
+  anchors: Anchors,
+  onLinks: (links: readonly Link[]) => void,
+  start?: Tip,
+): Promise<ChainVerdict> {
+  const signed = anchors.of(chain);
+  let page: Page = await readPage(read, chain, start && { seq: String(start.seq + 1), skip: 0 });
+  const first = page.links[0]?.seq ?? Number.MAX_SAFE_INTEGER;
+  const walk = startWalk(chain, start ?? anchors.startOf(chain, first, 'archived'), signed);
+  for (;;) {
+    for (const link of page.links) walk.take(link);
+    onLinks(page.links);
+    if (!page.next) break;
+    page = await readPage(read, chain, page.next);
+  }
+  return walk.end(page.head ?? BEGINNING, lastOf(signed));
 }
 
-interface Page {
-  head: { seq: number; hash: string | null };
-  links: Link[];
-}
-
-function isAsked(chain: string, { customer, entity }: VerifyOptions): boolean {
+/** A chain is `customer/entity`; `-` stands for no entity. */
+export function isAsked(chain: string, { customer, entity }: Pick<VerifyOptions, 'customer' | 'entity'>): boolean {
   const [itsCustomer, itsEntity] = chain.split('/');
   return (customer === undefined || customer === itsCustomer) && (entity === undefined || entity === itsEntity);
 }
 
-async function verifyChain(
-  readPage: (from: string) => Promise<Page>,
-  chain: string,
-  onProgress: (records: number) => void,
-): Promise<ChainVerdict> {
-  let seq = 0;
-  let hash = '';
-  let from = FIRST;
-  for (;;) {
-    const { head, links } = await readPage(from);
-    for (const link of links) {
-      if (link.seq !== seq + 1) return { chain, records: seq, verdict: 'gap', at: seq + 1 };
-      if (!isIntact(chain, hash, link)) return { chain, records: seq, verdict: 'altered', at: seq + 1 };
-      seq = link.seq;
-      hash = link.hash;
-    }
-    onProgress(seq);
-    from = String(seq + 1);
-    if (links.length === PAGE) continue;
-    if (head.seq === seq && head.hash === hash) return { chain, records: seq, verdict: 'whole' };
-    return { chain, records: seq, verdict: 'gap', at: Math.min(seq + 1, head.seq) };
-  }
+/** Of the table, its heads, and what was signed: a chain that is gone from the first two is missed by the third. */
+export async function readChains(
+  read: Read,
+  anchors: Anchors,
+  asked: Pick<VerifyOptions, 'customer' | 'entity'>,
+): Promise<string[]> {
+  const { rows } = await read(CHAINS);
+  const chains = new Set([...rows.map(([name]) => String(name)), ...anchors.chains()]);
+  return [...chains].filter(chain => isAsked(chain, asked)).sort();
 }
 
-function isIntact(chain: string, previous: string, { seq, hash, record, columns }: Link): boolean {
-  if (linkHash(chain, seq, previous, record) !== hash) return false;
-  try {
-    const expected = columnsOf(record);
-    return COLUMNS.every((column, i) => expected[column] === columns[i]);
-  } catch {
-    return false;
-  }
-}
+// Private
 
-async function readPage(pools: Pools, login: Login, chain: string, from: string): Promise<Page> {
-  const { rows } = await pools.query(login, NEXT_PAGE, [chain, from]);
-  const [headSeq, headHash] = rows[0] ?? [];
-  const links = rows
-    .filter(([, , seq]) => seq !== null)
-    .map(([, , seq, hash, record, ...columns]) => ({
-      seq: Number(seq),
-      hash: String(hash),
-      record: String(record),
-      columns,
-    }));
-  return { head: { seq: Number(headSeq), hash: headHash === null ? null : String(headHash) }, links };
+const CHAINS = 'select chain from audit.head union select chain from audit.log';
+
+function lastOf({ hashes }: SignedChain): number {
+  let last = 0;
+  for (const seq of hashes.keys()) last = Math.max(last, seq);
+  return last;
 }

@@ -112,11 +112,19 @@ function translate(code: ErrorCode): { code: OAuthErrorCode; status?: number } {
       return { code: 'temporarily_unavailable' };
     case 'outcome-unknown':
     case 'internal':
-    // What only tools throw.
+    // What only tools and commands throw.
+    case 'deploy/failed':
+    case 'deploy/gate-failed':
+    case 'deploy/locked':
+    case 'deploy/refused':
+    case 'deploy/reverted':
+    case 'deploy/unreachable':
     case 'access/token-missing':
     case 'access/token-invalid':
     case 'access/scope-missing':
+    case 'access/right-missing':
     case 'args/unknown-tool':
+    case 'key/no-such-place':
     case 'table/not-found':
     case 'table/exists':
     case 'table/bad-name':
@@ -130,9 +138,12 @@ function translate(code: ErrorCode): { code: OAuthErrorCode; status?: number } {
     case 'row/key-reused':
     case 'row/missing-value':
     case 'row/reference-missing':
+    case 'row/sealed-broken':
     case 'row/still-referenced':
     case 'row/too-many-matches':
+    case 'sql/failed':
     case 'sql/refused':
+    case 'sql/syntax':
     case 'limit/bytes':
     case 'limit/disk':
     case 'limit/lock':

@@ -1,6 +1,9 @@
+import { isAbsolute } from 'node:path';
 import { z } from 'zod';
+import { orDidYouMean } from '../did-you-mean.ts';
 import type { Mistake } from '../errors.ts';
-import { parseYaml } from '../yaml-file.ts';
+import { parseYaml, type Report } from '../yaml-file.ts';
+import { type Camelled, section, toCamel, whole } from './section.ts';
 
 /** The numbers of config/gateway.yaml, which explains each of them. What is left out has its default. */
 const gatewaySchema = z.strictObject({
@@ -26,6 +29,15 @@ const gatewaySchema = z.strictObject({
     max_answer_bytes: whole(8_000_000, 100_000),
   }).refine(({ own, rw, ro, total }) => Math.max(own, rw, ro) <= total, {
     error: 'must have a total of at least own, rw and ro',
+  }),
+  sql: section({
+    per_caller: whole(1, 1),
+    per_place: whole(3, 1),
+    total: whole(12, 1),
+    wait_ms: whole(1_000, 1, 30_000),
+    max_answer_bytes: whole(2_000_000, 100_000),
+  }).refine(({ per_place, total }) => per_place <= total, {
+    error: 'must have a total of at least per_place',
   }),
   http: section({
     max_body_bytes: whole(1_000_000, 1_000),
@@ -64,42 +76,53 @@ const gatewaySchema = z.strictObject({
   }).refine(({ refresh_days, session_days }) => refresh_days <= session_days, {
     error: 'must have a refresh_days of at most session_days',
   }),
+  rates_per_minute: z
+    .object({ caller: whole(120_000, 0), run_sql: whole(6_000, 0) })
+    .catchall(z.int().min(0))
+    .prefault({}),
   audit: section({
     flush_records: whole(500, 1),
     queue: whole(5_000, 1),
+    second_place: z.string().refine(isAbsolute, { error: 'must be a folder as an absolute path' }).optional(),
+    keep_months: whole(0, 0),
   }),
 });
 
-export type GatewayConfig = Camelled<z.output<typeof gatewaySchema>>;
+export type GatewayConfig = Camelled<Omit<Written, 'rates_per_minute'>> & {
+  /** `caller`: all calls of one person or key; the other names are tools. 0: as often as they like. */
+  ratesPerMinute: Readonly<Record<string, number>> & { caller: number };
+};
 
-export const DEFAULT_GATEWAY_CONFIG: GatewayConfig = toCamel(gatewaySchema.parse({}));
+export const DEFAULT_GATEWAY_CONFIG: GatewayConfig = toConfig(gatewaySchema.parse({}));
 
-export function parseGatewayConfig(file: string, text: string): { value: GatewayConfig } | { mistakes: Mistake[] } {
-  const parsed = parseYaml(file, text, gatewaySchema);
-  return 'mistakes' in parsed ? parsed : { value: toCamel(parsed.value) };
+/** Without `toolNames` the names of tools are not checked. */
+export function parseGatewayConfig(
+  file: string,
+  text: string,
+  toolNames?: ReadonlySet<string>,
+): { value: GatewayConfig } | { mistakes: Mistake[] } {
+  const parsed = parseYaml(file, text, gatewaySchema, (tree, report) => {
+    if (toolNames) reportUnknownTools(tree, toolNames, report);
+    return tree;
+  });
+  return 'mistakes' in parsed ? parsed : { value: toConfig(parsed.value) };
 }
 
 // Private
 
-function section<T extends z.ZodRawShape>(shape: T) {
-  return z.strictObject(shape).prefault({} as z.input<z.ZodObject<T>>);
+type Written = z.output<typeof gatewaySchema>;
+
+/** Names of tools stay as they are. */
+function toConfig({ rates_per_minute: ratesPerMinute, ...sections }: Written): GatewayConfig {
+  return { ...toCamel(sections), ratesPerMinute };
 }
 
-function whole(byDefault: number, least: number, most = Number.MAX_SAFE_INTEGER) {
-  return z.int().min(least).max(most).default(byDefault);
-}
+const Readable = z.object({ rates_per_minute: z.record(z.string(), z.unknown()) });
 
-type CamelCase<Name extends string> = Name extends `${infer Word}_${infer Rest}`
-  ? `${Word}${Capitalize<CamelCase<Rest>>}`
-  : Name;
-
-/** `max_rows` in the file is `maxRows` in the code. */
-type Camelled<T> = T extends object ? { [Name in keyof T as CamelCase<Name & string>]: Camelled<T[Name]> } : T;
-
-function toCamel<T extends object>(section: T): Camelled<T> {
-  const entries = Object.entries(section).map(([name, value]) => [
-    name.replaceAll(/_(.)/g, (_, letter: string) => letter.toUpperCase()),
-    typeof value === 'object' ? toCamel(value) : value,
-  ]);
-  return Object.fromEntries(entries) as Camelled<T>;
+function reportUnknownTools(tree: unknown, toolNames: ReadonlySet<string>, report: Report): void {
+  for (const tool of Object.keys(Readable.safeParse(tree).data?.rates_per_minute ?? {})) {
+    if (tool === 'caller' || toolNames.has(tool)) continue;
+    const guess = orDidYouMean(tool, [...toolNames]);
+    report(['rates_per_minute', tool], written => `there is no tool ${written}${guess}`, 'key');
+  }
 }

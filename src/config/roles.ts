@@ -3,7 +3,15 @@ import { orDidYouMean } from '../did-you-mean.ts';
 import type { Mistake } from '../errors.ts';
 import { parseYaml, type Report } from '../yaml-file.ts';
 
-/** Role → the names of the tools it may call, or `*` for all of them. */
+/**
+ * Rights are no tools: they say what a tool shows. `*` is every tool and no right, so that a role reads personal data in
+ * plain only where somebody wrote just that.
+ */
+export const RIGHTS = ['pii:read'] as const;
+
+export type Right = (typeof RIGHTS)[number];
+
+/** Role → the names of the tools it may call, or `*` for all of them, and its rights. */
 export type Roles = ReadonlyMap<string, ReadonlySet<string>>;
 
 /** Without `toolNames` the names of tools are not checked. */
@@ -20,10 +28,16 @@ export function parseRoles(
   return { value: new Map(Object.entries(parsed.value.roles).map(([name, { tools }]) => [name, new Set(tools)])) };
 }
 
-/** The role with the fewest tools that has this one. */
-export function leastRoleFor(roles: Roles, tool: string): string | undefined {
+export function rightsOf(granted: ReadonlySet<string>): ReadonlySet<Right> {
+  return new Set(RIGHTS.filter(right => granted.has(right)));
+}
+
+/** The role with the fewest tools that has this one, and the right that the tool is for. */
+export function leastRoleFor(roles: Roles, tool: string, right?: Right): string | undefined {
   const size = (tools: ReadonlySet<string>) => (tools.has('*') ? Number.MAX_SAFE_INTEGER : tools.size);
-  const having = [...roles].filter(([, tools]) => tools.has('*') || tools.has(tool));
+  const having = [...roles].filter(
+    ([, tools]) => (tools.has('*') || tools.has(tool)) && (right === undefined || tools.has(right)),
+  );
   return having.sort(([, a], [, b]) => size(a) - size(b))[0]?.[0];
 }
 
@@ -54,11 +68,12 @@ const Readable = z.object({
 });
 
 function reportUnknownTools(tree: unknown, toolNames: ReadonlySet<string>, report: Report): void {
+  const names = new Set(['*', ...RIGHTS, ...toolNames]);
   const readable = Readable.safeParse(tree);
   for (const [role, entry] of Object.entries(readable.data?.roles ?? {})) {
     entry?.tools.forEach((tool, i) => {
-      if (tool === '*' || toolNames.has(tool)) return;
-      report(['roles', role, 'tools', i], name => `there is no tool \`${name}\`${orDidYouMean(tool, toolNames)}`);
+      if (names.has(tool)) return;
+      report(['roles', role, 'tools', i], name => `there is no tool \`${name}\`${orDidYouMean(tool, names)}`);
     });
   }
 }

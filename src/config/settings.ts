@@ -57,7 +57,7 @@ export async function inspectSettings(
   const releaseFile = join(root, 'release.json');
   const settings = {
     ...variables,
-    gateway: await read(gatewayFile, DEFAULT_GATEWAY_CONFIG, text => parseGatewayConfig(gatewayFile, text)),
+    gateway: await read(gatewayFile, DEFAULT_GATEWAY_CONFIG, text => parseGatewayConfig(gatewayFile, text, toolNames)),
     roles: await read<Roles>(rolesFile, new Map(), text => parseRoles(rolesFile, text, toolNames)),
     release: existsSync(releaseFile) ? await read(releaseFile, 'dev', text => parseRelease(releaseFile, text)) : 'dev',
   };

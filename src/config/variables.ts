@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { parseHostPort, whyNotOrigin } from '../address.ts';
 import { didYouMean } from '../did-you-mean.ts';
 import type { Mistake } from '../errors.ts';
@@ -21,7 +21,11 @@ export interface Variables {
   masterKeyFile: string;
   /** Only at its default place and with the embedded Postgres, so only on a first local start. */
   masterKeyMayBeCreated: boolean;
+  /** Of the key files of entities, which open their personal data. */
+  keyFolder: string;
   slot: 'blue' | 'green' | undefined;
+  /** For ssh to the customers' machines, instead of the operator's own. */
+  sshConfigFile: string | undefined;
   logLevel: LogLevel;
 }
 
@@ -56,6 +60,7 @@ export function readVariables(
     toDatabaseUrl,
     'write postgres://user:password@host:port/database',
   );
+  const masterKeyFile = read('FRAME_MASTER_KEY_FILE', join(dataFolder, 'master.key'), path, 'name a file');
   const variables: Variables = {
     configFolder: read('FRAME_CONFIG', defaultConfigFolder(cwd), path, 'name a folder'),
     customersFile: read('FRAME_CUSTOMERS', path('customers.yaml'), path, 'name a file'),
@@ -74,9 +79,11 @@ export function readVariables(
       toOrigin,
       'write scheme, host and port only, such as https://frame.example.com; http is for this machine only',
     ),
-    masterKeyFile: read('FRAME_MASTER_KEY_FILE', join(dataFolder, 'master.key'), path, 'name a file'),
+    masterKeyFile,
     masterKeyMayBeCreated: env.FRAME_MASTER_KEY_FILE === undefined && databaseUrl === undefined,
+    keyFolder: read('FRAME_KEY_FOLDER', join(dirname(masterKeyFile), 'keys'), path, 'name a folder'),
     slot: read('FRAME_SLOT', undefined, oneOf(['blue', 'green']), 'write blue or green'),
+    sshConfigFile: read('FRAME_SSH_CONFIG', undefined, path, 'name a file'),
     logLevel: read('FRAME_LOG', 'info', oneOf(LOG_LEVELS), `write one of ${LOG_LEVELS.join(', ')}`),
   };
   return { variables, mistakes };
@@ -99,7 +106,9 @@ const FLAG_OF = {
   FRAME_LISTEN: 'listen',
   FRAME_ORIGIN: 'origin',
   FRAME_MASTER_KEY_FILE: undefined,
+  FRAME_KEY_FOLDER: undefined,
   FRAME_SLOT: 'slot',
+  FRAME_SSH_CONFIG: undefined,
   FRAME_LOG: 'log',
 } as const satisfies Record<string, Flag | undefined>;
 

@@ -17,6 +17,18 @@ export interface Result {
   count: number;
 }
 
+/** Rows with the types that the server names. */
+export interface Fields {
+  fields: readonly Field[];
+  rows: readonly (readonly unknown[])[];
+}
+
+export interface Field {
+  name: string;
+  /** Its oid in pg_type. */
+  type: number;
+}
+
 export interface ConnectOptions extends DriverOptions {
   limits: ConnectionLimits;
 }
@@ -39,13 +51,17 @@ export interface ConnectionLimits {
 export interface Connection {
   /** One statement, extended protocol. */
   query(text: string, params?: Params, prepare?: boolean): Promise<Result & { command: string }>;
+  /** One statement without a name; of its rows none is made after the first `maxRows`. */
+  read(text: string, maxRows: number): Promise<Fields>;
   /** Several statements, simple protocol: never for text that a caller wrote. */
   script(text: string): Promise<void>;
   /** COPY … FROM STDIN in Postgres's text format, at the pace of the server. */
   copyIn(text: string, rows: AsyncIterable<string>): Promise<void>;
   /** Asks the server to stop what runs now; without an answer the connection is destroyed. */
   cancel(): void;
-  /** Must not be used again: it is lost, or a late cancel might hit the next statement. */
+  /** Nobody may use it after this one: whatever happened to it, it is closed when it is given back. */
+  spoil(): void;
+  /** Must not be used again: it is lost or spoilt, or a late cancel might hit the next statement. */
   readonly broken: boolean;
   /** Resolves, with the reason, when the connection is gone. */
   readonly closed: Promise<string>;
@@ -76,7 +92,7 @@ async function openSession(socket: Socket, options: ConnectOptions): Promise<Con
   const { address, limits } = options;
   const line = createLifeline(socket, limits.maxAnswerBytes);
   const sql = createDriver(socket, options);
-  let cancelled = false;
+  let spoilt = false;
 
   const run = (text: string, params: Params = [], prepare = true) => {
     const values = params.map(toText);
@@ -102,6 +118,15 @@ async function openSession(socket: Socket, options: ConnectOptions): Promise<Con
         command: result.command,
       };
     },
+    async read(text, maxRows) {
+      const query = sql.unsafe(text, [], { prepare: false, ...EXTENDED_PROTOCOL });
+      query.values();
+      // The portal stops at the row, whatever the text says: nothing has to be written into the text for that.
+      const result = await line.hold(() => query.cursor(maxRows, () => sql.CLOSE)).catch(rethrow);
+      if (!Array.isArray(result)) throw refuseCopy(result);
+      const fields = result.columns?.map(({ name, type }) => ({ name: String(name), type })) ?? [];
+      return { fields, rows: Array.from(result) };
+    },
     async script(text) {
       await line.hold(() => sql.unsafe(text).simple()).catch(rethrow);
     },
@@ -115,13 +140,16 @@ async function openSession(socket: Socket, options: ConnectOptions): Promise<Con
       await line.hold(() => Promise.race([pipeline(Readable.from(rows), sink), refused])).catch(rethrow);
     },
     cancel() {
-      if (cancelled || line.lost) return;
-      cancelled = true;
+      if (spoilt || line.lost) return;
+      spoilt = true;
       loseSoon('no answer to a cancel');
       sendCancel(address, shown.state, limits.connectMs).catch(thrown => line.lose(lossOf(thrown)));
     },
+    spoil() {
+      spoilt = true;
+    },
     get broken() {
-      return cancelled || line.lost;
+      return spoilt || line.lost;
     },
     closed: line.closed,
     async close() {
@@ -131,6 +159,12 @@ async function openSession(socket: Socket, options: ConnectOptions): Promise<Con
       await line.closed;
     },
   };
+}
+
+/** COPY answers with a stream, and one that fails unheard ends the process. */
+function refuseCopy(stream: Readable): Error {
+  stream.on('error', () => {});
+  return new Error('The statement answers with no rows.');
 }
 
 const TERMINATE = Buffer.from([88, 0, 0, 0, 4]);

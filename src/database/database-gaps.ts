@@ -36,6 +36,19 @@ with login as (
   select schema from (table usage except table usage_now) as lacking
   union
   select schema from (table default_right except table default_right_now) as lacking
+), sealed as (
+  select c.oid, nspname as schema, relname as name, login.role, array_agg(attname) filter (where open) as open_columns,
+    bool_or(not open and has_column_privilege(login.role, c.oid, attnum, 'select')) as is_readable
+  from pg_class c join pg_namespace n on n.oid = relnamespace
+  join login on login.schema = nspname and login.mode = 'ro'
+  cross join lateral (
+    select attname, attnum, attname !~ '^_(bidx|dropped|sealed|opened)_'
+      and coalesce(col_description(c.oid, attnum) !~ '(^|\\n)\\[pii \\w+ \\w+ [0-9a-f-]{36} [0-9a-f-]{36}\\]$', true) as open
+    from pg_attribute where attrelid = c.oid and attnum > 0 and not attisdropped
+  ) as a
+  where relkind = 'r' and exists (select from pg_roles where rolname = login.role)
+    and exists (select from pg_attribute where attrelid = c.oid and starts_with(attname, '_bidx_') and not attisdropped)
+  group by c.oid, nspname, relname, login.role
 ), needed as (
   select unnest(array[oprcode, oprrest, oprjoin]::oid[]) as oid from pg_operator
   union select castfunc from pg_cast
@@ -113,4 +126,9 @@ select thing, lack, mend from (
     schema, own.role, rw.role, ro.role)
   from incomplete join login own using (schema) join login rw using (schema) join login ro using (schema)
   where own.mode = 'own' and rw.mode = 'rw' and ro.mode = 'ro'
+  union all
+  select 11, format('table %s.%s', schema, name), 'lets the login that runs what members write read sealed columns',
+    format('revoke all on %1$I.%2$I from public, %3$I; grant select (%4$s) on %1$I.%2$I to %3$I', schema, name, role,
+      (select string_agg(quote_ident(column_name), ', ') from unnest(open_columns) as column_name))
+  from sealed where is_readable
 ) as gap order by step, thing`;

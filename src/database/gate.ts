@@ -5,13 +5,13 @@ import { FrameError, unavailable } from '../errors.ts';
  * front of a pool, so that overload becomes a quick answer and no queue grows.
  */
 export interface Gate {
-  /** Runs `work` inside. Rejects `unavailable` when nobody leaves in time, `limit/time` when the signal aborts. */
+  /** Runs `work` inside. Rejects as `turnAway` says when nobody leaves in time, `limit/time` when the signal aborts. */
   pass<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T>;
   readonly inside: number;
   readonly waiting: number;
 }
 
-export function createGate(size: number, patienceMs: number, onTurnAway = () => {}): Gate {
+export function createGate(size: number, patienceMs: number, turnAway: () => FrameError = tooBusy): Gate {
   // A set keeps the order and forgets anybody at once, wherever they stand.
   const queue = new Set<() => void>();
   let inside = 0;
@@ -31,12 +31,11 @@ export function createGate(size: number, patienceMs: number, onTurnAway = () => 
         stopWaiting();
         reject(cancelled());
       };
-      const turnAway = () => {
+      const waitedTooLong = () => {
         stopWaiting();
-        onTurnAway();
-        reject(unavailable('Too much is going on right now.'));
+        reject(turnAway());
       };
-      const timer = setTimeout(turnAway, patienceMs);
+      const timer = setTimeout(waitedTooLong, patienceMs);
       signal?.addEventListener('abort', giveUp);
       queue.add(enter);
     });
@@ -67,6 +66,31 @@ export function createGate(size: number, patienceMs: number, onTurnAway = () => 
       return queue.size;
     },
   };
+}
+
+/** A gate for each key, there for as long as somebody is inside. */
+export interface Gates {
+  pass<T>(key: string, work: () => Promise<T>, signal?: AbortSignal): Promise<T>;
+}
+
+export function createGates(size: number, patienceMs: number, turnAway?: () => FrameError): Gates {
+  const gates = new Map<string, Gate>();
+  return {
+    async pass(key, work, signal) {
+      const gate = gates.get(key) ?? createGate(size, patienceMs, turnAway);
+      gates.set(key, gate);
+      try {
+        return await gate.pass(work, signal);
+      } finally {
+        // Whoever waits is let in before the last one inside has left.
+        if (gate.inside === 0) gates.delete(key);
+      }
+    },
+  };
+}
+
+export function tooBusy(): FrameError {
+  return unavailable('Too much is going on right now.');
 }
 
 /** The caller went away, or its time was up, before the database began. */

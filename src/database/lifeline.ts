@@ -9,6 +9,9 @@ export class ConnectionLost extends FrameError {
   }
 }
 
+/** The server did not say a word for too long. */
+export class NoAnswer extends ConnectionLost {}
+
 /**
  * Everything that waits on one socket, and what becomes of it when the socket dies. postgres.js forgets a query that
  * was sent after the socket broke, and throws out of a timer when one is sent after it closed: so nothing is sent once
@@ -53,7 +56,7 @@ export function createLifeline(socket: Socket, maxAnswerBytes: number): Lifeline
     if (loss) return Promise.reject(loss);
     if (waiting.size === 0) answerBytes = 0;
     return new Promise<T>((resolve, reject) => {
-      const tooLate = () => lose(new ConnectionLost(`no answer within ${answerMs} ms`));
+      const tooLate = () => lose(new NoAnswer(`no answer within ${answerMs} ms`));
       const timer = answerMs > 0 ? setTimeout(tooLate, answerMs) : undefined;
       const fail = (reason: Error) => {
         clearTimeout(timer);

@@ -8,6 +8,8 @@ export interface PoolOptions {
   total: Gate;
   maxLifetimeMs: number;
   open(): Promise<Connection>;
+  /** Connections that have been unused since before this, in milliseconds of performance.now(), are not used again. */
+  trustedSince(): number;
   /** A connection was lost that we did not close. */
   onLost(reason: string): void;
 }
@@ -26,7 +28,7 @@ export interface Pool {
   close(): Promise<void>;
 }
 
-export function createPool({ gate, total, maxLifetimeMs, open, onLost }: PoolOptions): Pool {
+export function createPool({ gate, total, maxLifetimeMs, open, trustedSince, onLost }: PoolOptions): Pool {
   const live = new Set<Connection>();
   /** The longest unused first. */
   const idle: Kept[] = [];
@@ -55,8 +57,18 @@ export function createPool({ gate, total, maxLifetimeMs, open, onLost }: PoolOpt
     connection.close();
   }
 
+  function takeIdle(): Kept | undefined {
+    while (idle[0] && idle[0].idleSince < trustedSince()) retireLongestIdle();
+    return idle.pop();
+  }
+
+  function retireLongestIdle(): void {
+    const kept = idle.shift();
+    if (kept) retire(kept);
+  }
+
   async function useInside<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
-    const kept = idle.pop() ?? (await add());
+    const kept = takeIdle() ?? (await add());
     try {
       return await work(kept.connection);
     } finally {
@@ -73,10 +85,7 @@ export function createPool({ gate, total, maxLifetimeMs, open, onLost }: PoolOpt
     get idleSince() {
       return idle[0]?.idleSince ?? Number.POSITIVE_INFINITY;
     },
-    closeLongestIdle() {
-      const kept = idle.shift();
-      if (kept) retire(kept);
-    },
+    closeLongestIdle: retireLongestIdle,
     get isEmpty() {
       return gate.inside === 0 && live.size === 0;
     },

@@ -1,7 +1,8 @@
-import { toFrameError } from '../errors.ts';
+import { type FrameError, toFrameError } from '../errors.ts';
 import type { Observe } from '../observe.ts';
+import { type Breaker, createBreaker } from './breaker.ts';
 import { type Connection, type ConnectionLimits, openConnection, type Params, type Result } from './connect.ts';
-import { createGate } from './gate.ts';
+import { createGate, tooBusy } from './gate.ts';
 import { ConnectionLost } from './lifeline.ts';
 import { startListening } from './listen.ts';
 import { catalogLogin, type Login } from './place.ts';
@@ -9,8 +10,9 @@ import { createPool, type Pool } from './pool.ts';
 import type { ServerAddress } from './socket.ts';
 import { type QueryOptions, runStatement, unknownOutcome } from './statement.ts';
 import { runTransaction, type Session, type TransactionOptions } from './transaction.ts';
+import { readUntrusted, type UntrustedOptions, type UntrustedRows } from './untrusted-query.ts';
 
-export type { Params, QueryOptions, Result, Session, TransactionOptions };
+export type { Params, QueryOptions, Result, Session, TransactionOptions, UntrustedOptions, UntrustedRows };
 
 /**
  * Every query that Frame sends on behalf of somebody: on the login that it belongs to, and on no other. One small lazy
@@ -21,6 +23,8 @@ export interface Pools {
   query(login: Login, text: string, params?: Params, options?: QueryOptions): Promise<Result>;
   /** BEGIN, work, COMMIT; ROLLBACK when work throws. When the answer to COMMIT is lost: `outcome-unknown`. */
   transaction<T>(login: Login, work: (session: Session) => Promise<T>, options?: TransactionOptions): Promise<T>;
+  /** One statement that somebody else wrote, in a transaction that only reads; a failure ends its connection. */
+  readUntrusted(login: Login, text: string, options: UntrustedOptions): Promise<UntrustedRows>;
   /** Notifications of one channel, on a connection of its own that comes back; `onGap`: some may have been missed. */
   listen(
     login: Login,
@@ -56,13 +60,19 @@ export interface PoolsOptions {
   passwordOf(role: string): string;
   limits: PoolLimits;
   observe: Observe;
+  /** One for all pools of a server. */
+  breaker?: Breaker;
   times?: PoolTimes | undefined;
+  /** What somebody hears who waited for a connection in vain. */
+  turnAway?: () => FrameError;
 }
 
-export function createPools({ server, passwordOf, limits, observe, times = TIMES }: PoolsOptions): Pools {
+export function createPools(options: PoolsOptions): Pools {
+  const { server, passwordOf, limits, observe, times = TIMES, turnAway = tooBusy } = options;
+  const { breaker = createBreaker(observe, () => performance.now()) } = options;
   const pools = new Map<string, Pool>();
   const listeners: (() => Promise<void>)[] = [];
-  const total = createGate(limits.total, limits.acquireTimeoutMs, () => observe({ kind: 'database-busy', role: '*' }));
+  const total = createGate(limits.total, limits.acquireTimeoutMs, () => refuse('*'));
   const sweeper = setInterval(sweep, SWEEP_MS).unref();
   const connectionLimits = { ...times, maxAnswerBytes: limits.maxAnswerBytes };
   let closed = false;
@@ -76,11 +86,14 @@ export function createPools({ server, passwordOf, limits, observe, times = TIMES
       limits: connectionLimits,
       onNotify,
     };
+    if (closed) throw new ConnectionLost('the gateway is shutting down');
     try {
-      if (closed) throw new ConnectionLost('the gateway is shutting down');
-      return await openConnection(options);
+      const connection = await openConnection(options);
+      breaker.answered();
+      return connection;
     } catch (thrown) {
       observe({ kind: 'database-lost', role, reason: toFrameError(thrown).detail ?? '' });
+      breaker.connectFailed(thrown);
       throw thrown;
     }
   }
@@ -90,19 +103,23 @@ export function createPools({ server, passwordOf, limits, observe, times = TIMES
     const known = pools.get(key);
     if (known) return known;
     const pool = createPool({
-      gate: createGate(sizeOf(login.role, limits), limits.acquireTimeoutMs, () =>
-        observe({ kind: 'database-busy', role: login.role }),
-      ),
+      gate: createGate(sizeOf(login.role, limits), limits.acquireTimeoutMs, () => refuse(login.role)),
       total,
       maxLifetimeMs: limits.maxLifetimeMinutes * 60_000,
       open: () => {
         makeRoom();
         return open(login);
       },
+      trustedSince: () => breaker.openedAt,
       onLost: reason => observe({ kind: 'database-lost', role: login.role, reason }),
     });
     pools.set(key, pool);
     return pool;
+  }
+
+  function refuse(role: string): FrameError {
+    observe({ kind: 'database-busy', role });
+    return turnAway();
   }
 
   /** One more is about to open: the connection that nobody has used for the longest time makes way. */
@@ -121,18 +138,33 @@ export function createPools({ server, passwordOf, limits, observe, times = TIMES
     }
   }
 
+  /** With a connection, when the server is there; and what became of it tells whether it is. */
+  async function use<T>(login: Login, work: (connection: Connection) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    breaker.requireServer();
+    try {
+      const value = await poolOf(login).use(work, signal);
+      breaker.answered();
+      return value;
+    } catch (thrown) {
+      breaker.statementFailed(thrown, login.database);
+      throw thrown;
+    }
+  }
+
   return {
-    async query(login, text, params, options) {
-      return poolOf(login).use(async connection => {
-        try {
-          return await runStatement(connection, text, params, options);
-        } catch (thrown) {
-          throw thrown instanceof ConnectionLost && !isReader(login) ? unknownOutcome(thrown) : thrown;
-        }
-      }, options?.signal);
-    },
+    query: (login, text, params, options) =>
+      use(
+        login,
+        connection =>
+          runStatement(connection, text, params, options).catch(thrown => {
+            throw thrown instanceof ConnectionLost && !isReader(login) ? unknownOutcome(thrown) : thrown;
+          }),
+        options?.signal,
+      ),
     transaction: (login, work, options = {}) =>
-      poolOf(login).use(connection => runTransaction(connection, work, options), options.signal),
+      use(login, connection => runTransaction(connection, work, options), options.signal),
+    readUntrusted: (login, text, options) =>
+      use(login, connection => readUntrusted(connection, login, text, options), options.signal),
     async listen(login, channel, onNotify, onGap) {
       const stop = await startListening({
         open: onMessage => open(login, onMessage),

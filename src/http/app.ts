@@ -1,11 +1,15 @@
 import { type Context, Hono } from 'hono';
 import type { Access } from '../access/authenticate.ts';
+import type { Caller } from '../access/caller.ts';
 import { challenge, protectedResource } from '../access/discovery.ts';
+import { type RateState, rateHeaders, requireRate } from '../access/rates.ts';
 import type { Broker } from '../broker/routes.ts';
 import type { GatewayConfig } from '../config/gateway-config.ts';
 import { FrameError, toFrameError } from '../errors.ts';
 import type { McpEndpoint } from '../mcp/endpoint.ts';
 import type { Observe } from '../observe.ts';
+import type { RestExchange as Exchange, RestEndpoint } from '../rest/endpoint.ts';
+import { toEnvelope } from './envelope.ts';
 import { createHealth, type HealthParts, type Report } from './health.ts';
 import { readJson } from './limits.ts';
 import {
@@ -17,6 +21,7 @@ import {
   requireLocal,
   requireOrigin,
   siteOf,
+  visitorOf,
 } from './manners.ts';
 import { type Marks, requestIdOf } from './marks.ts';
 import { createOverload } from './overload.ts';
@@ -37,6 +42,11 @@ export interface AppParts {
   access: Access;
   broker: Broker;
   mcp: McpEndpoint;
+  rest: RestEndpoint;
+  /** OpenAPI of `/api`, for the origin where it is asked for. */
+  openApi(origin: string): object;
+  /** Counts one call of somebody. */
+  takeRate(caller: Caller): Promise<RateState>;
   health: Omit<HealthParts, 'isDraining'>;
   /** Prometheus text. */
   metrics(): Promise<string>;
@@ -47,7 +57,7 @@ export interface AppParts {
 }
 
 export function createApp(parts: AppParts): App {
-  const { marks, sites, access, mcp, metrics, config, observe } = parts;
+  const { marks, sites, access, mcp, rest, metrics, config, observe } = parts;
   let isDraining = false;
   const health = createHealth({ ...parts.health, isDraining: () => isDraining });
   const signIn = createSignIn(parts.broker);
@@ -88,20 +98,38 @@ export function createApp(parts: AppParts): App {
   app.post('/frame/mcp', serveMcp);
   app.options('/frame/mcp', preflight('POST'));
   app.all('/frame/mcp', refuseMethod('POST'));
+  app.post('/api/tool', async c => c.json(await answerBody(c, exchange => rest.call(exchange))));
+  app.get('/api/tools', async c => c.json(rest.tools(await authenticate(c))));
+  app.get('/api/openapi.json', c => c.json(parts.openApi(siteOf(c).origin), 200, { 'Cache-Control': 'max-age=300' }));
+  app.options('/api/tool', preflight('POST'));
+  for (const path of ['/api/tools', '/api/openapi.json']) app.options(path, preflight('GET, HEAD'));
+  app.all('/api/tool', refuseMethod('POST'));
+  for (const path of ['/api/tools', '/api/openapi.json']) app.all(path, refuseMethod('GET, HEAD'));
 
   const paths = new Set(app.routes.map(({ path }) => path));
 
+  function serveMcp(c: Context<Env>): Promise<Response> {
+    return answerBody(c, exchange => mcp.serve({ ...exchange, request: c.req.raw }));
+  }
+
   /** Authenticates before it reads: a body is not worth a byte of memory until we know whose it is. */
-  async function serveMcp(c: Context<Env>): Promise<Response> {
+  async function answerBody<T>(c: Context<Env>, answer: (exchange: Exchange) => Promise<T>): Promise<T> {
     overload.requireRoom();
-    const request = c.req.raw;
-    const { headers } = request;
-    const { requestId } = c.var;
-    const { origin, customers } = siteOf(c);
-    const url = new URL(request.url);
-    const caller = await access.authenticate({ headers, url, origin, requestId }, customers);
+    const caller = await authenticate(c);
     const body = await readJson(c.env.incoming, config.http.maxBodyBytes);
-    return overload.within(() => mcp.serve({ caller, requestId, request, body }));
+    const { headers, signal } = c.req.raw;
+    return overload.within(() => answer({ caller, requestId: c.var.requestId, headers, signal, body }));
+  }
+
+  async function authenticate(c: Context<Env>): Promise<Caller> {
+    const { origin, customers } = siteOf(c);
+    const { headers, url } = c.req.raw;
+    const request = { headers, url: new URL(url), origin, requestId: c.var.requestId, from: visitorOf(c) };
+    const caller = await access.authenticate(request, customers);
+    const rate = await parts.takeRate(caller);
+    c.set('rate', rate);
+    requireRate(rate);
+    return caller;
   }
 
   function describeResource(c: Context<Env>): Response {
@@ -113,7 +141,8 @@ export function createApp(parts: AppParts): App {
     const { site, requestId } = c.var;
     const error = toFrameError(thrown);
     if (error.code === 'internal') observe({ kind: 'crash-averted', where: c.req.path, error: thrown });
-    return toProblem(error, requestId, site && challenge(site.origin, site.customers, error));
+    const asked = site && challenge(site.origin, site.customers, error);
+    return c.req.path.startsWith('/api/') ? toEnvelope(error, asked) : toProblem(error, requestId, asked);
   }
 
   function refuseSignIn(allowed: string): (c: Context<Env>) => Response {
@@ -140,6 +169,7 @@ export function createApp(parts: AppParts): App {
     await next();
     const { headers, status } = c.res;
     for (const [name, value] of Object.entries(marks(id))) headers.set(name, value);
+    if (c.var.rate) for (const [name, value] of Object.entries(rateHeaders(c.var.rate))) headers.set(name, value);
     if (!headers.has('cache-control')) headers.set('Cache-Control', 'no-store');
     if (isDraining) headers.set('Connection', 'close');
     const route = paths.has(path) ? path : '-';

@@ -85,10 +85,14 @@ function checkNumber(literal: string): void {
 }
 
 function significantDigits(literal: string): string {
-  return literal
+  const digits = literal
     .replace(/[eE].*$/, '')
     .replace(/[-.]/g, '')
-    .replace(/^0+|0+$/g, '');
+    .replace(/^0+/, '');
+  // Not by `0+$`, which begins anew at every zero: a megabyte of them before another digit would take an hour.
+  let end = digits.length;
+  while (digits[end - 1] === '0') end -= 1;
+  return digits.slice(0, end);
 }
 
 /** Just behind the closing quote. */

@@ -1,5 +1,7 @@
+import { isIP } from 'node:net';
 import type { HttpBindings } from '@hono/node-server';
 import type { Context, MiddlewareHandler } from 'hono';
+import type { RateState } from '../access/rates.ts';
 import { isLoopback } from '../address.ts';
 import { FrameError } from '../errors.ts';
 import type { Site, Sites } from './sites.ts';
@@ -7,7 +9,7 @@ import type { Site, Sites } from './sites.ts';
 /** Whom we talk to, and for whom: the Host, the Origin, the methods. Each is one row in the table of app.ts. */
 export interface Env {
   Bindings: HttpBindings;
-  Variables: { requestId: string; site: Site | undefined };
+  Variables: { requestId: string; site: Site | undefined; rate?: RateState };
 }
 
 /** The Host must be one of ours (DNS rebinding); who is on this machine may also say `localhost`, for health and metrics. */
@@ -72,11 +74,18 @@ export function isLoopbackPeer(address: string): boolean {
   return /^(::ffff:)?127\.|^::1$/.test(address);
 }
 
+/** Behind our own proxy, who it says has called: its own word is the last one. */
+export function visitorOf(c: Context<Env>): string {
+  const { remoteAddress = '' } = c.env.incoming.socket;
+  const forwarded = c.req.raw.headers.get('x-forwarded-for')?.split(',').at(-1)?.trim() ?? '';
+  return isLoopbackPeer(remoteAddress) && isIP(forwarded) !== 0 ? forwarded : remoteAddress;
+}
+
 // Private
 
 const ALLOWED_HEADERS =
   'Authorization, Content-Type, Accept, MCP-Protocol-Version, Mcp-Method, Mcp-Name, Mcp-Session-Id, X-API-Key, Last-Event-ID';
-const EXPOSED_HEADERS = 'WWW-Authenticate, Mcp-Session-Id, X-Request-Id, Retry-After';
+const EXPOSED_HEADERS = 'WWW-Authenticate, Mcp-Session-Id, X-Request-Id, Retry-After, RateLimit, RateLimit-Policy';
 
 function isOfThisMachine(origin = ''): boolean {
   const url = URL.parse(origin);

@@ -7,16 +7,21 @@ import type { ErrorCode, FrameError } from '../errors.ts';
  */
 export function toProblem(error: FrameError, requestId: string, challenge?: string): Response {
   const status = statusOf(error.code);
-  const { message, code, hint, retryAfterSeconds = 1 } = error;
+  const { message, code, hint } = error;
   const body = { type: `urn:frame:error:${code}`, title: STATUS_CODES[status], status, detail: message, code, hint };
-  const headers = {
-    'Content-Type': 'application/problem+json',
+  const headers = { 'Content-Type': 'application/problem+json', ...headersOf(error, challenge) };
+  return new Response(JSON.stringify({ ...body, request_id: requestId }), { status, headers });
+}
+
+/** What an answer with this error must carry, whatever its body. */
+export function headersOf({ code, retryAfterSeconds = 1 }: FrameError, challenge?: string): Record<string, string> {
+  const status = statusOf(code);
+  return {
     ...(challenge && { 'WWW-Authenticate': challenge }),
     ...((status === 503 || status === 429) && { 'Retry-After': String(retryAfterSeconds) }),
     // The rest of the body may still be on its way: it must not be read as the next request.
     ...(status === 413 && { Connection: 'close' }),
   };
-  return new Response(JSON.stringify({ ...body, request_id: requestId }), { status, headers });
 }
 
 export function statusOf(code: ErrorCode): number {
@@ -26,6 +31,7 @@ export function statusOf(code: ErrorCode): number {
       return 401;
     case 'access/scope-missing':
     case 'access/not-admitted':
+    case 'access/right-missing':
     case 'access/wrong-host':
     case 'access/wrong-origin':
       return 403;
@@ -54,7 +60,9 @@ export function statusOf(code: ErrorCode): number {
     case 'row/missing-value':
     case 'row/reference-missing':
     case 'row/too-many-matches':
+    case 'sql/failed':
     case 'sql/refused':
+    case 'sql/syntax':
     case 'table/bad-name':
     case 'table/column-protected':
     case 'table/no-such-column':
@@ -73,8 +81,17 @@ export function statusOf(code: ErrorCode): number {
       return 409;
     case 'limit/disk':
       return 507;
+    // Only commands throw these.
+    case 'deploy/failed':
+    case 'deploy/gate-failed':
+    case 'deploy/locked':
+    case 'deploy/refused':
+    case 'deploy/reverted':
+    case 'deploy/unreachable':
+    case 'key/no-such-place':
     case 'internal':
     case 'outcome-unknown':
+    case 'row/sealed-broken':
       return 500;
     case 'unavailable':
       return 503;

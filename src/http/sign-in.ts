@@ -1,9 +1,8 @@
-import { isIP } from 'node:net';
 import type { Context } from 'hono';
 import type { Asked, Broker, Site } from '../broker/routes.ts';
 import { FrameError } from '../errors.ts';
 import { readForm, readJson } from './limits.ts';
-import { type Env, isLoopbackPeer, siteOf } from './manners.ts';
+import { type Env, siteOf, visitorOf } from './manners.ts';
 
 /** The authorization server as handlers of app.ts. At origins without customers who sign in this way it is not there. */
 export function createSignIn(broker: Broker) {
@@ -30,7 +29,7 @@ export function createSignIn(broker: Broker) {
     revoke: endpoint(async c => broker.revoke(await ask(c))),
     register: endpoint(async c => {
       const body = await readJson(c.env.incoming, MAX_BODY_BYTES);
-      return broker.register({ body, from: peerOf(c) });
+      return broker.register({ body, from: visitorOf(c) });
     }),
   };
 }
@@ -49,7 +48,7 @@ async function ask(c: Context<Env>): Promise<Asked> {
   const site = brokerSiteOf(c);
   const { headers, url, method } = c.req.raw;
   const parameters = method === 'POST' ? await readForm(c.env.incoming, MAX_BODY_BYTES) : new URL(url).searchParams;
-  return { headers, parameters, site, requestId: c.var.requestId, from: peerOf(c) };
+  return { headers, parameters, site, requestId: c.var.requestId, from: visitorOf(c) };
 }
 
 function brokerSiteOf(c: Context<Env>): Site {
@@ -57,11 +56,4 @@ function brokerSiteOf(c: Context<Env>): Site {
   const theirs = customers.filter(({ signIn }) => signIn === 'broker');
   if (theirs.length > 0) return { origin, customers: theirs };
   throw new FrameError('args/no-such-route', 'There is nothing at this address.');
-}
-
-/** Behind our own proxy, who it says has called: its own word is the last one. */
-function peerOf(c: Context<Env>): string {
-  const { remoteAddress = '' } = c.env.incoming.socket;
-  const forwarded = c.req.raw.headers.get('x-forwarded-for')?.split(',').at(-1)?.trim() ?? '';
-  return isLoopbackPeer(remoteAddress) && isIP(forwarded) !== 0 ? forwarded : remoteAddress;
 }

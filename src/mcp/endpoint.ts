@@ -12,7 +12,9 @@ import { z } from 'zod';
 import type { Caller } from '../access/caller.ts';
 import { type FrameError, toFrameError } from '../errors.ts';
 import type { Observe } from '../observe.ts';
+import { toClientName } from '../tools/client-name.ts';
 import type { Door, Outcome, RequestFacts } from '../tools/door.ts';
+import { fence } from './fence.ts';
 import { INSTRUCTIONS } from './instructions.ts';
 import { type PlainCall, readPlainCall, writePlainResult } from './plain-call.ts';
 
@@ -45,7 +47,7 @@ export function createMcpEndpoint(parts: { door: Door; release: string; observe:
   async function servePlain({ caller, requestId, request }: Exchange, call: PlainCall): Promise<Response> {
     const client = toClientName(call.client ?? request.headers.get('user-agent'));
     const outcome = await callDoor(caller, call.name, call.args, { requestId, client, signal: request.signal });
-    if (outcome.ok) return toJson(writePlainResult(call, JSON.stringify(outcome.result), false, identity));
+    if (outcome.ok) return toJson(writePlainResult(call, JSON.stringify(shown(outcome)), false, identity));
     const { error } = outcome;
     const protocolError = protocolErrorOf(error);
     if (!protocolError) {
@@ -76,7 +78,7 @@ export function createMcpEndpoint(parts: { door: Door; release: string; observe:
     server.setRequestHandler('tools/call', async ({ params }, { mcpReq: { signal } }) => {
       const client = clientOf(server, request);
       const outcome = await callDoor(caller, params.name, params.arguments, { requestId, client, signal });
-      if (outcome.ok) return toResult(outcome.result);
+      if (outcome.ok) return toResult(shown(outcome));
       if (outcome.error.code === 'unavailable') outages.push(outcome.error);
       return refuse(outcome.error, requestId);
     });
@@ -119,7 +121,6 @@ const SERVER_OPTIONS = {
 const KEEP_ALIVE_MS = 15_000;
 /** JSON-RPC leaves -32000 … -32099 to servers. */
 const UNAVAILABLE = -32000;
-const MAX_CLIENT_NAME = 100;
 
 interface OddCall {
   id: string | number;
@@ -186,10 +187,6 @@ function clientOf(server: Server, request: Request): string | undefined {
   return toClientName(info ? `${info.name}/${info.version}` : request.headers.get('user-agent'));
 }
 
-function toClientName(name: string | null): string | undefined {
-  return name?.replace(/[^\x20-\x7e]/g, '?').slice(0, MAX_CLIENT_NAME);
-}
-
 function refuse(error: FrameError, requestId: string): CallToolResult {
   const protocolError = protocolErrorOf(error);
   if (protocolError) throw new ProtocolError(protocolError.code, protocolError.message, protocolError.data);
@@ -212,6 +209,10 @@ function protocolErrorOf(error: FrameError) {
 /** What nobody foresaw is found in our log by its request. */
 function toPublic(error: FrameError, requestId: string): Record<string, unknown> {
   return error.code === 'internal' ? { ...error.toPublic(), request_id: requestId } : error.toPublic();
+}
+
+function shown({ result, untrusted }: Extract<Outcome, { ok: true }>): Record<string, unknown> {
+  return untrusted ? fence(result) : result;
 }
 
 function toJson(body: string): Response {

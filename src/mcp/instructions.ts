@@ -4,6 +4,7 @@ export const INSTRUCTIONS = `Frame lets you work on the signed-in person's own c
 1. Start with get_context: it says who you act for, which entities and environments there are, and what you may not do.
 2. Use describe_tables before you read or write: names and types are exact, nothing is guessed.
 3. Read with select_rows. A result that says truncated has more: pass next_cursor back unchanged.
+   run_sql takes one SELECT for joins and aggregates.
 4. update_rows and delete_rows change nothing when more rows match than max_rows; dry_run shows what would happen.
    Give insert_rows and update_rows an idempotency_key, so that a repeated call is not done twice.
 5. Tables and columns change in two steps: plan_change shows exactly what would happen and returns a plan;

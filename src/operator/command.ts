@@ -22,9 +22,11 @@ export interface Io {
   status(text: string): void;
   stdin: NodeJS.ReadableStream;
   isTerminal: boolean;
+  /** For colours: `out` may go elsewhere than `err`. */
+  outIsTerminal?: boolean;
 }
 
-export const EXIT = { ok: 0, failed: 1, wrong: 2, locked: 75 } as const;
+export const EXIT = { ok: 0, failed: 1, wrong: 2, gateFailed: 20, reverted: 21, locked: 75 } as const;
 
 export interface CommandParts<O extends ParseArgsOptionsConfig> {
   usage: string;
@@ -95,7 +97,7 @@ const COMMON_OPTIONS = {
 } as const;
 
 const COMMON_USAGE = `Every command also takes (each wins over the environment variable FRAME_… of the same name)
-  --config FOLDER     gateway.yaml and roles.yaml; default: config
+  --config FOLDER     gateway.yaml, roles.yaml and deploy.yaml; default: config
   --customers FILE    default: customers.yaml
   --customer ID       this customer only
   --data FOLDER       embedded data and local state; default: .frame

@@ -4,20 +4,33 @@ import { createPools, type Pools } from '../database/pools.ts';
 import { provision } from '../database/provision.ts';
 import { type DatabaseServer, openServer } from '../database/server.ts';
 import { observeNothing } from '../observe.ts';
+import { type CheckpointKey, createCheckpointKey } from '../vault/checkpoint-key.ts';
+import { createDataKeys, type DataKeys } from '../vault/data-keys.ts';
 import { createKeyring } from '../vault/keyring.ts';
+import type { KeyStore } from '../vault/make-data-keys.ts';
 import { readMasterKey } from '../vault/master-key.ts';
+import { prepareDataKeys } from '../vault/prepare-data-keys.ts';
 
 /** The database of a command, for as long as it runs: the one that is there, or the embedded one, joined or started. */
 export interface OpenDatabase extends AsyncDisposable {
   server: DatabaseServer;
   pools: Pools;
+  /** Where the keys of personal data are. */
+  keyStore: KeyStore;
+  dataKeys: DataKeys;
+  /** Signs what is said of the audit log. */
+  checkpointKey: CheckpointKey;
   passwordOf(role: string): string;
 }
 
-/** `customers`: brought up to date first where the database is the embedded one; others belong to `frame migrate`. */
+/**
+ * `customers`: brought up to date first where the database is the embedded one; others belong to `frame migrate`. Their
+ * keys must be there and right.
+ */
 export async function openDatabase(settings: Settings, customers: readonly Customer[]): Promise<OpenDatabase> {
-  const keyring = createKeyring(await readMasterKey(settings.masterKeyFile, settings.masterKeyMayBeCreated));
-  const passwordOf = keyring.rolePassword;
+  const masterKey = await readMasterKey(settings.masterKeyFile, settings.masterKeyMayBeCreated);
+  const passwordOf = createKeyring(masterKey).rolePassword;
+  const checkpointKey = createCheckpointKey(masterKey);
   await using opening = new AsyncDisposableStack();
   const server = await openServer({ ...settings, observe: observeNothing });
   opening.defer(() => server.close());
@@ -29,6 +42,10 @@ export async function openDatabase(settings: Settings, customers: readonly Custo
     observe: observeNothing,
   });
   opening.defer(() => pools.close());
+  const keyStore = { pools, folder: settings.keyFolder };
+  if (customers.length > 0) await prepareDataKeys(keyStore, customers, { mayMake: server.embedded });
+  const dataKeys = createDataKeys({ ...keyStore, observe: observeNothing, now: () => performance.now() });
   const open = opening.move();
-  return { server, pools, passwordOf, [Symbol.asyncDispose]: () => open.disposeAsync() };
+  const parts = { server, pools, keyStore, dataKeys, checkpointKey, passwordOf };
+  return { ...parts, [Symbol.asyncDispose]: () => open.disposeAsync() };
 }

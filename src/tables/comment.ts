@@ -1,26 +1,34 @@
 import { z } from 'zod';
+import { PII_KINDS, type PiiKind, SEALABLE_TYPES, type SealableType } from '../vault/pii-kind.ts';
+import type { SealedColumnId } from '../vault/place-keys.ts';
 import type { Check } from './table.ts';
 
 /**
- * What the COMMENTs of a schema hold. They follow a rename, survive pg_dump and need no table of our own:
- * a column's comment is people's text, and a last line `[pii]` marks personal data; the comment of a check constraint is
- * the check as it was asked for, in JSON.
+ * What the COMMENTs of a schema hold. They follow a rename, survive pg_dump and need no table of our own: a column's
+ * comment is people's text, and its last line marks personal data; the comment of a check constraint is the check as it
+ * was asked for, in JSON.
  */
 export interface ColumnComment {
   text: string | undefined;
-  pii: boolean;
+  mark: PiiMark | undefined;
+}
+
+/** `[pii email text <table id> <column id>]` for a sealed column; `[pii]` alone for one that lies open. */
+export interface PiiMark {
+  kind: PiiKind;
+  sealed: (SealedColumnId & { type: SealableType }) | undefined;
 }
 
 export function readColumnComment(comment: string | null): ColumnComment {
   const lines = (comment ?? '').trimEnd().split('\n');
   const said = withoutMark(lines);
-  return { text: said.join('\n').trimEnd() || undefined, pii: said.length < lines.length };
+  return { text: said.join('\n').trimEnd() || undefined, mark: readMark(lines.at(-1)) };
 }
 
 /** The text for COMMENT ON COLUMN; empty when there is nothing to say. People's text cannot set the mark. */
-export function writeColumnComment({ text = '', pii }: { text?: string | undefined; pii: boolean }): string {
+export function writeColumnComment({ text = '', mark }: Partial<ColumnComment>): string {
   const said = withoutMark(text.trimEnd().split('\n'));
-  return [...said, ...(pii ? [PII_MARK] : [])].join('\n').trim();
+  return [...said, ...(mark ? [writeMark(mark)] : [])].join('\n').trim();
 }
 
 /** Undefined for a constraint that Frame did not make. */
@@ -51,8 +59,26 @@ const StoredCheck = z
   })
   .partial();
 
-const PII_MARK = '[pii]';
+const UUID = '[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}';
+const MARK = new RegExp(
+  `^\\[pii(?: (${PII_KINDS.join('|')})(?: (${SEALABLE_TYPES.join('|')}) (${UUID}) (${UUID}))?)?\\]$`,
+);
 
+function readMark(line: string | undefined): PiiMark | undefined {
+  const [mark, kind, type, tableId, columnId] = MARK.exec(line?.trim() ?? '') ?? [];
+  if (mark === undefined) return undefined;
+  const sealedAs = SEALABLE_TYPES.find(known => known === type);
+  return {
+    kind: PII_KINDS.find(known => known === kind) ?? 'other',
+    sealed: sealedAs && tableId && columnId ? { type: sealedAs, tableId, columnId } : undefined,
+  };
+}
+
+function writeMark({ kind, sealed }: PiiMark): string {
+  return `[${['pii', kind, ...(sealed ? [sealed.type, sealed.tableId, sealed.columnId] : [])].join(' ')}]`;
+}
+
+/** Whatever looks like one, so that nothing which people write becomes one. */
 function withoutMark(lines: readonly string[]): readonly string[] {
-  return lines.at(-1)?.trim() === PII_MARK ? withoutMark(lines.slice(0, -1)) : lines;
+  return MARK.test(lines.at(-1)?.trim() ?? '') ? withoutMark(lines.slice(0, -1)) : lines;
 }

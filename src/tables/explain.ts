@@ -79,7 +79,8 @@ export function explain(thrown: unknown, deed: Deed, table: Table): unknown {
 
 /** The names came from a catalog that is older than the table. */
 export function isOldCatalog(thrown: unknown): boolean {
-  return isPostgresFailure(thrown) && ['42P01', '42703', '0A000'].includes(thrown.code);
+  // The last three: a column was sealed since, or its seal was taken off.
+  return isPostgresFailure(thrown) && ['42P01', '42703', '0A000', '42501', '42804', '42883'].includes(thrown.code);
 }
 
 /** A deadlock, or a conflict of two transactions: this one was rolled back. */

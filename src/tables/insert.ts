@@ -2,7 +2,9 @@ import type { Session } from '../database/pools.ts';
 import { quoteName } from '../database/quote.ts';
 import { FrameError } from '../errors.ts';
 import { requireWritable } from './find-column.ts';
+import { type Field, type Privacy, sealFields } from './privacy.ts';
 import { arrayLiteral, quoteQualified } from './quote.ts';
+import { isSealed } from './seal.ts';
 import { createParameters, type Statement } from './statement.ts';
 import { type Column, findColumn, isSystemColumn, keyColumns, type Table } from './table.ts';
 import { fromPostgres, toParameter } from './values.ts';
@@ -27,8 +29,13 @@ export interface InsertFacts {
   createdBy: string;
 }
 
-/** Throws FrameErrors that name the place of the mistake: `rows[3].total`. */
-export function planInsert(table: Table, rows: readonly Record<string, unknown>[], facts: InsertFacts): InsertPlan {
+/** Rejects with FrameErrors that name the place of the mistake: `rows[3].total`. */
+export async function planInsert(
+  table: Table,
+  rows: readonly Record<string, unknown>[],
+  facts: InsertFacts,
+  privacy: Privacy,
+): Promise<InsertPlan> {
   const checked = rows.map((row, i) => checkRow(table, row, `rows[${i}]`));
   const makesIds = isSystemColumn('id', findColumn(table, 'id')?.type);
   const makesAuthors = isSystemColumn('created_by', findColumn(table, 'created_by')?.type);
@@ -39,16 +46,24 @@ export function planInsert(table: Table, rows: readonly Record<string, unknown>[
       .sort()
       .join(),
   );
-  const statements = [...groups.values()].map(members => {
+  const statements: InsertStatement[] = [];
+  for (const members of groups.values()) {
     const columns = [...(checked[members[0] ?? 0]?.keys() ?? [])];
+    const textsOf = (column: Column) => members.map(i => checked[i]?.get(column) ?? null);
+    const cells = columns.filter(isSealed).map(column => ({ column, texts: textsOf(column) }));
     const fields: Field[] = [
       ...(makesIds ? [{ name: 'id', castType: 'uuid', texts: members.map(i => facts.ids[i] ?? null) }] : []),
       ...(makesAuthors ? [{ name: 'created_by', castType: 'text', texts: members.map(() => facts.createdBy) }] : []),
-      ...columns.map(column => ({ ...column, texts: members.map(i => checked[i]?.get(column) ?? null) })),
+      ...columns.filter(({ seal }) => !seal).map(column => ({ ...column, texts: textsOf(column) })),
+      ...(await sealFields(
+        privacy,
+        cells,
+        members.map(i => facts.ids[i] ?? ''),
+      )),
     ];
     if (fields.length === 0) throw new FrameError('row/missing-value', `\`rows[${members[0]}]\` is empty.`);
-    return { ...insertStatement(table, fields, key), rows: members };
-  });
+    statements.push({ ...insertStatement(table, fields, key), rows: members });
+  }
   return { statements, ids: makesIds ? facts.ids : undefined, key };
 }
 
@@ -66,13 +81,6 @@ export async function runInsert(session: Session, plan: InsertPlan): Promise<rea
 }
 
 // Private
-
-interface Field {
-  name: string;
-  castType: string;
-  /** One per row. */
-  texts: readonly (string | null)[];
-}
 
 function checkRow(table: Table, row: Record<string, unknown>, path: string): Map<Column, string | null> {
   const values = new Map(

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import { columnTypeOf } from './column-type.ts';
+import { columnTypeOf, postgresTypeOf } from './column-type.ts';
 import { readCheckComment, readColumnComment } from './comment.ts';
 import { readDefault } from './default.ts';
 import { isHiddenColumn, isHiddenTable } from './name.ts';
+import { sealOf } from './seal.ts';
 import {
   type Column,
   type Index,
@@ -78,6 +79,7 @@ export function readSnapshot(schema: string, structure: string, estimates: strin
   const constraints = Map.groupBy(rows.constraints, ({ table }) => table);
   const indexes = Map.groupBy(rows.indexes, ({ table }) => table);
   const shown = new Map(rows.tables.filter(({ name }) => !isHiddenTable(name)).map(table => [table.oid, table]));
+  const nameOf = (oid: string) => shown.get(oid)?.name ?? [];
   return {
     tables: [...shown].map(([oid, { name, comment }]) => ({
       schema,
@@ -86,6 +88,7 @@ export function readSnapshot(schema: string, structure: string, estimates: strin
       ...readParts(columns.get(oid) ?? [], constraints.get(oid) ?? [], indexes.get(oid) ?? [], shown),
       rowEstimate: readEstimate(rowEstimates[name]),
     })),
+    partial: new Set(rows.columns.flatMap(({ table, name }) => (isHiddenColumn(name) ? nameOf(table) : []))),
     fingerprint: createHash('sha256').update(structure).digest('base64url'),
     loadedAt,
   };
@@ -148,7 +151,11 @@ function readParts(
   indexRows: readonly IndexRow[],
   shown: ReadonlyMap<string, TableRow>,
 ): Pick<Table, 'columns' | 'primaryKey' | 'indexes' | 'checks' | 'references'> {
-  const nameOf = (number: number) => columnRows.find(column => column.number === number)?.name ?? '';
+  const sealedBy = new Map(columnRows.map(column => [sealedOf(column)?.seal.companion, column.name]));
+  const nameOf = (number: number) => {
+    const name = columnRows.find(column => column.number === number)?.name ?? '';
+    return sealedBy.get(name) ?? name;
+  };
   const namesOf = (numbers: number[] | null) => (numbers ?? []).map(nameOf);
 
   const references: Reference[] = constraints
@@ -170,9 +177,10 @@ function readParts(
     unique,
     isConstraint: constraints.some(({ kind, index }) => kind !== 'f' && index === oid),
   }));
-  const isUnique = ({ number }: ColumnRow) =>
+  const isUnique = ({ name }: ColumnRow) =>
     indexRows.some(
-      ({ unique, partial, columns }) => unique && !partial && columns.length === 1 && columns[0] === number,
+      ({ unique, partial, columns: [number = 0, ...others] }) =>
+        unique && !partial && others.length === 0 && nameOf(number) === name,
     );
 
   return {
@@ -193,20 +201,29 @@ function readColumn(
   checks: readonly NamedCheck[],
 ): Column {
   const target = references.find(({ columns }) => columns.length === 1 && columns[0] === row.name)?.table;
-  const type = columnTypeOf(row.cast, target !== undefined);
-  const { text, pii } = readColumnComment(row.comment);
+  const { text, mark } = readColumnComment(row.comment);
+  const sealed = sealedOf(row);
+  const type = sealed?.type ?? columnTypeOf(row.cast, target !== undefined);
   return {
     name: row.name,
     type,
-    postgresType: row.type,
-    castType: row.cast,
+    postgresType: sealed ? postgresTypeOf(sealed.type) : row.type,
+    castType: sealed ? postgresTypeOf(sealed.type) : row.cast,
     required: row.required,
     unique,
     default: row.default === null ? undefined : readDefault(row.default, type),
     check: checks.find(({ column, check }) => column === row.name && check)?.check,
     references: target,
     comment: text,
-    pii,
+    pii: mark?.kind,
+    seal: sealed?.seal,
     isProtected: row.generated || isSystemColumn(row.name, type),
   };
+}
+
+/** A mark alone makes no sealed column: its values must be of the type of cells too. */
+function sealedOf({ comment, cast }: ColumnRow) {
+  const { mark } = readColumnComment(comment);
+  if (!mark?.sealed || cast !== 'bytea') return undefined;
+  return { type: mark.sealed.type, seal: sealOf(mark.kind, mark.sealed.type, mark.sealed) };
 }

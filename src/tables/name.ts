@@ -1,4 +1,5 @@
 import { FrameError } from '../errors.ts';
+import { isCompanion } from './seal.ts';
 
 /** What tables, columns and indexes may be called when Frame makes them. Tables made elsewhere may be called anything. */
 export type NamedThing = 'table' | 'column' | 'index';
@@ -14,13 +15,13 @@ export function assertName(thing: NamedThing, name: string): void {
   }
 }
 
-/** Things that Frame keeps for itself, and columns that wait to be brought back, are not shown. */
+/** Things that Frame keeps for itself, such as indexes of sealed columns and what waits to be brought back. */
 export function isHiddenTable(name: string): boolean {
   return name.startsWith('_');
 }
 
 export function isHiddenColumn(name: string): boolean {
-  return name.startsWith('_dropped_');
+  return name.startsWith('_dropped_') || isCompanion(name);
 }
 
 // Private

@@ -2,6 +2,7 @@ import { quoteName } from '../database/quote.ts';
 import { didYouMean } from '../did-you-mean.ts';
 import { invalidArgument, requireList } from './argument.ts';
 import { arrayLiteral } from './quote.ts';
+import { isSealed, type SealedColumn } from './seal.ts';
 import type { Parameters } from './statement.ts';
 import type { Column } from './table.ts';
 import { toParameter } from './values.ts';
@@ -24,6 +25,10 @@ export function requireOperator(column: Column, key: string, path: string): Oper
     throw invalidArgument(path, `no operator \`${key.slice(0, 80)}\`.`, hint);
   }
   if (isAllowed(operator, column)) return operator;
+  if (isSealed(column)) {
+    const sentence = `\`${column.name}\` is sealed, and \`${key}\` would have to read it.`;
+    throw invalidArgument(path, sentence, operatorsHint(column));
+  }
   throw invalidArgument(path, `\`${key}\` does not work on a column of type ${column.type}.`, operatorsHint(column));
 }
 
@@ -53,27 +58,65 @@ const OPERATORS: ReadonlyMap<string, Operator> = new Map<string, Operator>(
 );
 
 /** Types of tables made elsewhere are left to Postgres to judge. */
-function isAllowed({ on }: Operator, { type }: Column): boolean {
+function isAllowed({ on }: Operator, { type, seal }: Column): boolean {
   if (on === 'any' || type === undefined) return true;
+  if (seal) return false;
   return on === 'text' ? type === 'text' : type !== 'json' && type !== 'boolean';
 }
 
 function operatorsHint(column: Column): string {
-  const allowed = [...OPERATORS].filter(([, operator]) => isAllowed(operator, column));
-  const note = column.type === 'json' ? ' To compare with an object, write { "eq": {…} }.' : '';
+  const isOpaque = column.seal?.isIndexed === false;
+  const allowed = [...OPERATORS].filter(([key, operator]) =>
+    isOpaque ? key === 'is_null' : isAllowed(operator, column),
+  );
+  const note = column.type === 'json' && !column.seal ? ' To compare with an object, write { "eq": {…} }.' : '';
   return `Operators for \`${column.name}\`: ${allowed.map(([key]) => key).join(', ')}.${note}`;
 }
 
 function equals(column: Column, value: unknown, path: string, parameters: Parameters): string {
   if (value === null) return `${quoteName(column.name)} is null`;
+  if (isSealed(column)) {
+    const { name, digest } = hide(column, value, path, parameters);
+    return `${name} = ${parameters.add(digest, 'bytea')}`;
+  }
   return `${quoteName(column.name)} = ${parameters.add(toParameter(column, value, path), column.castType)}`;
 }
 
 function isIn(column: Column, value: unknown, path: string, parameters: Parameters): string {
-  const texts = requireList(value, path).map((item, i) => toParameter(column, item, `${path}[${i}]`));
-  const list = parameters.add(arrayLiteral(texts.filter(text => text !== null)), `${column.castType}[]`);
-  const isListed = `${quoteName(column.name)} = any(${list})`;
-  return texts.includes(null) ? `${isListed} or ${quoteName(column.name)} is null` : isListed;
+  const items = requireList(value, path);
+  const isListed = isSealed(column)
+    ? isHiddenIn(column, items, path, parameters)
+    : isOpenIn(column, items, path, parameters);
+  return items.includes(null) ? `${isListed} or ${quoteName(column.name)} is null` : isListed;
+}
+
+function isOpenIn(column: Column, items: readonly unknown[], path: string, parameters: Parameters): string {
+  const texts = items.map((item, i) => toParameter(column, item, `${path}[${i}]`)).filter(text => text !== null);
+  return `${quoteName(column.name)} = any(${parameters.add(arrayLiteral(texts), `${column.castType}[]`)})`;
+}
+
+function isHiddenIn(column: SealedColumn, items: readonly unknown[], path: string, parameters: Parameters): string {
+  if (items.length > MAX_HIDDEN) {
+    throw invalidArgument(path, `at most ${MAX_HIDDEN} values of a sealed column can be looked for at once.`);
+  }
+  const hidden = items.flatMap((item, i) => (item === null ? [] : [hide(column, item, `${path}[${i}]`, parameters)]));
+  const [first] = hidden;
+  if (!first) return 'false';
+  const digests = arrayLiteral(hidden.map(({ digest }) => digest));
+  return `${first.name} = any(${parameters.add(digests, 'bytea[]')})`;
+}
+
+/** A digest is made of each, while everybody else waits. */
+const MAX_HIDDEN = 1000;
+
+/** Where equal values of a sealed column are found, and what is looked for there. */
+function hide(column: SealedColumn, value: unknown, path: string, parameters: Parameters) {
+  const text = requireValue(column, value, path);
+  const { seal, name, pii, type } = column;
+  if (seal.isIndexed) return { name: quoteName(seal.companion), digest: parameters.blind(column, text) };
+  const why = type === 'text' ? `a ${pii} has` : `values of type ${type} have`;
+  const sentence = `\`${name}\` is sealed and cannot be compared: ${why} too few possible values to be hidden by an index.`;
+  throw invalidArgument(path, sentence, 'Ask `is_null`, or look for the rows by another column.');
 }
 
 function isNull(column: Column, value: unknown, path: string): string {

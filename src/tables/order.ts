@@ -27,6 +27,9 @@ export function parseOrder(table: Table, orderBy: readonly string[] = []): Order
     const descending = text.startsWith('-');
     const path = `order_by[${i}]`;
     const column = requireColumn(table, descending ? text.slice(1) : text, path);
+    if (column.seal) {
+      throw invalidArgument(path, `rows cannot be ordered by \`${column.name}\`: it is sealed.`);
+    }
     if (column.type === 'json')
       throw invalidArgument(path, `rows cannot be ordered by \`${column.name}\`: it is json.`);
     return { column, descending };

@@ -1,15 +1,17 @@
 import { loginOf, type Place } from '../database/place.ts';
 import type { Pools } from '../database/pools.ts';
-import { quoteName } from '../database/quote.ts';
+import { FrameError, unavailable } from '../errors.ts';
 import { invalidArgument } from './argument.ts';
 import { staleCursor } from './cursor.ts';
 import { compileFilter } from './filter.ts';
 import { requireColumn } from './find-column.ts';
 import { afterPosition, type Order, orderText, type Position, parseOrder } from './order.ts';
+import { blindFor, fieldOf, type Privacy, rowIdColumn, showRows } from './privacy.ts';
 import { quoteQualified } from './quote.ts';
-import { createParameters, type Statement } from './statement.ts';
+import { sealedColumns } from './seal.ts';
+import { type Blind, createParameters, type Statement } from './statement.ts';
 import type { Column, Table } from './table.ts';
-import { fromPostgres, toText } from './values.ts';
+import { toText } from './values.ts';
 
 /** What to read; the names are the caller's and are checked here. */
 export interface Selection {
@@ -25,6 +27,8 @@ export interface Selection {
 
 export interface Page {
   columns: readonly string[];
+  /** Those of them that hold personal data which the caller sees in plain. */
+  revealed: readonly string[];
   /** JSON values, at most `limit` rows. */
   rows: readonly (readonly unknown[])[];
   /** There are rows after these. */
@@ -34,23 +38,30 @@ export interface Page {
   total: number | undefined;
 }
 
-/** Reads one page with one statement, as the place's read login. Postgres errors come through as they are. */
+/** Reads one page with one statement. Postgres errors come through as they are. */
 export async function selectPage(
   pools: Pools,
   place: Place,
   table: Table,
   selection: Selection,
+  privacy: Privacy,
   signal?: AbortSignal,
 ): Promise<Page> {
-  const plan = planSelection(table, selection);
-  const { rows } = await pools.query(loginOf(place, 'ro'), plan.text, plan.params, { signal });
-  const { columns, read, order, limit } = plan;
+  const plan = planSelection(table, selection, await blindFor(privacy, table));
+  const rows = await readRows(pools, place, plan, signal);
+  const { columns, read, order, limit, rowId } = plan;
   const found = selection.count ? rows.filter(row => row.at(-2) !== null) : rows;
   const shown = found.slice(0, limit);
   const placeOf = (row: readonly unknown[]) => order.items.map(({ column }) => toText(row[read.indexOf(column)]));
   return {
     columns: columns.map(({ name }) => name),
-    rows: shown.map(row => columns.map(({ type }, i) => fromPostgres(type, row[i]))),
+    revealed: privacy.mayRead ? sealedColumns({ columns }).map(({ name }) => name) : [],
+    rows: await showRows(
+      privacy,
+      columns,
+      shown,
+      shown.map(row => rowId && row[read.indexOf(rowId)]),
+    ),
     hasMore: found.length > limit,
     positionOf: i => (order.isTotal ? placeOf(shown[i] ?? []) : undefined),
     total: selection.count ? Number(rows[0]?.at(-1)) : undefined,
@@ -63,21 +74,38 @@ interface SelectionPlan extends Statement {
   columns: readonly Column[];
   /** What the statement reads: the columns, then what else tells the place of a row. */
   read: readonly Column[];
+  /** What the cells of a row are bound to, when some of them are sealed. */
+  rowId: Column | undefined;
   order: Order;
   limit: number;
+}
+
+/** The read login may not touch sealed columns, for it runs what members write: of such tables the other one reads. */
+async function readRows(pools: Pools, place: Place, { text, params, rowId }: SelectionPlan, signal?: AbortSignal) {
+  const login = loginOf(place, rowId ? 'rw' : 'ro');
+  const { rows } = await pools.query(login, text, params, { signal }).catch(onlyRead);
+  return rows;
+}
+
+/** That login may write, so a lost answer is an unknown outcome to it. */
+function onlyRead(thrown: unknown): never {
+  if (!(thrown instanceof FrameError) || thrown.code !== 'outcome-unknown') throw thrown;
+  throw unavailable('The database cannot be reached now.', { detail: thrown.detail, cause: thrown });
 }
 
 function planSelection(
   table: Table,
   { columns: names, where, orderBy, limit, after, count }: Selection,
+  blind: Blind | undefined,
 ): SelectionPlan {
-  const parameters = createParameters();
+  const parameters = createParameters(blind);
   const columns = chooseColumns(table, names);
   const order = parseOrder(table, orderBy);
   if (after && (!order.isTotal || after.length !== order.items.length)) throw staleCursor();
 
-  const read = [...new Set([...columns, ...order.items.map(({ column }) => column)])];
-  const fields = read.map(({ name }, i) => `${quoteName(name)} as c${i}`).join(', ');
+  const rowId = rowIdColumn(table);
+  const read = [...new Set([...columns, ...order.items.map(({ column }) => column), ...(rowId ? [rowId] : [])])];
+  const fields = read.map((column, i) => `${fieldOf(column)} as c${i}`).join(', ');
   const from = quoteQualified(table.schema, table.name);
   const filter = compileFilter(table, where, parameters).text;
   const rest = after ? ` and ${afterPosition(order, after, parameters)}` : '';
@@ -89,7 +117,7 @@ function planSelection(
       ` left join (select ${fields}, true as here ${page}) p on true` +
       orderText(order, ({ column }) => `p.c${read.indexOf(column)}`)
     : `select ${fields} ${page}`;
-  return { text, params: parameters.values, columns, read, order, limit };
+  return { text, params: parameters.values, columns, read, rowId, order, limit };
 }
 
 function chooseColumns(table: Table, names: readonly string[] | undefined): readonly Column[] {

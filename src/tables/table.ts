@@ -1,9 +1,13 @@
+import type { PiiKind } from '../vault/pii-kind.ts';
+import type { SealedColumnId } from '../vault/place-keys.ts';
 import type { ColumnType } from './column-type.ts';
 
 /** What a table is, as read from the catalog: a value, replaced as a whole when the schema changes. */
 export interface SchemaSnapshot {
   /** Visible tables, by name. Soft-dropped and internal ones are left out. */
   tables: readonly Table[];
+  /** Names of those that have columns which are not shown: nobody may ask Postgres for `*` of them. */
+  partial: ReadonlySet<string>;
   /** Changes whenever anything of the structure does, hidden things included; row estimates do not count. */
   fingerprint: string;
   /** Milliseconds since 1970. */
@@ -42,9 +46,19 @@ export interface Column {
   /** The table of the same schema whose row this column names. */
   references: string | undefined;
   comment: string | undefined;
-  pii: boolean;
+  /** The kind of personal data that it holds. */
+  pii: PiiKind | undefined;
+  /** How it is sealed; undefined for a column whose values lie open, personal or not. */
+  seal: Seal | undefined;
   /** Kept by the database or by Frame; callers may read it only. */
   isProtected: boolean;
+}
+
+/** A sealed column is of type bytea to Postgres, whatever it is to callers. */
+export interface Seal extends SealedColumnId {
+  /** The hidden column beside it, written with it: what finds equal values, where `isIndexed`, else nothing. */
+  companion: string;
+  isIndexed: boolean;
 }
 
 /** `expression` is one that Frame did not make, such as a sequence's next value; its text is Postgres's. */

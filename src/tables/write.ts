@@ -19,9 +19,18 @@ export interface WriteRequest {
   arguments: Record<string, unknown>;
   idempotencyKey?: string | undefined;
   dryRun?: boolean | undefined;
+  /** Where columns are sealed: what is kept must say nothing of what is in them. */
+  concealment?: Concealment | undefined;
   /** One statement needs no transaction around it. */
   isSingleStatement?: boolean;
   signal: AbortSignal;
+}
+
+/** How a call is kept without what it is about. */
+export interface Concealment {
+  /** Arguments can be guessed, and a digest that everybody can make would tell when a guess is right. */
+  digest(text: string): string;
+  conceal(answer: Answer): Answer;
 }
 
 export type Answer = Record<string, unknown>;
@@ -110,10 +119,11 @@ function onlyKeyReused(thrown: unknown): undefined {
 }
 
 async function keepAnswer(session: Session, request: KeyedRequest, answer: Answer): Promise<void> {
-  const { place, callerKey, idempotencyKey } = request;
+  const { place, callerKey, idempotencyKey, concealment } = request;
+  const kept = concealment ? concealment.conceal(answer) : answer;
   await session.query(
     `insert into ${requestsOf(place)} (caller, key, digest, answer) values ($1::text, $2::text, $3::text, $4::text::jsonb)`,
-    [callerKey, idempotencyKey, digestOf(request), JSON.stringify(answer)],
+    [callerKey, idempotencyKey, digestOf(request), JSON.stringify(kept)],
   );
 }
 
@@ -121,6 +131,7 @@ function requestsOf({ schema }: Place): string {
   return quoteQualified(schema, '_requests');
 }
 
-function digestOf(request: WriteRequest): string {
-  return digestArguments({ tool: request.tool, ...request.arguments });
+function digestOf({ tool, arguments: args, concealment }: WriteRequest): string {
+  const digest = digestArguments({ tool, ...args });
+  return concealment ? concealment.digest(digest) : digest;
 }

@@ -1,4 +1,4 @@
-import type { Caller, Person } from '../access/caller.ts';
+import { type Caller, isKeyAlone, type Person } from '../access/caller.ts';
 import type { AuditEntry } from '../audit/audit.ts';
 import type { Environment } from '../customers/customer.ts';
 import type { Place } from '../database/place.ts';
@@ -10,7 +10,7 @@ import type { Door, Outcome, RequestFacts, ToolListing } from './door.ts';
 import { listingFor, prepareListing } from './listing.ts';
 import { placeProperties, takePlace } from './place-arguments.ts';
 import { readInput, requireObject } from './read-arguments.ts';
-import type { Answer, Means, Tool } from './tool.ts';
+import { type Answer, type Means, mayUse, type Tool } from './tool.ts';
 
 /**
  * The one door. Permission, input checking, tenancy, audit and the shape of errors happen here and nowhere else; every
@@ -20,6 +20,8 @@ export interface DoorParts {
   catalogue: readonly Tool[];
   means: Means;
   findPlace(customer: string, entity: string, environment: Environment): Place | undefined;
+  /** Counts one call of a tool that has a limit of its own; rejects with `limit/requests` when it was one too many. */
+  takeRate(caller: Caller, tool: string): Promise<void>;
   /** A call ends within this time, whatever it waits for. */
   callSeconds: number;
   observe: Observe;
@@ -30,19 +32,15 @@ export function createDoor(parts: DoorParts): Door {
   const byName = new Map(catalogue.map(tool => [tool.name, tool]));
   const bases = new Map(catalogue.map(tool => [tool.name, prepareListing(tool)]));
   const profiles = new Map<string, readonly ToolListing[]>();
+  const all = catalogue.flatMap(tool => listed(undefined, tool));
 
-  const mayCall = ({ tools }: Caller, name: string) => tools.has('*') || tools.has(name);
+  const mayCall = (caller: Caller, name: string) => mayUse(caller, { name, right: byName.get(name)?.right });
 
   function list(caller: Caller): readonly ToolListing[] {
     const profile = profileOf(caller);
     const known = profiles.get(profile);
     if (known) return known;
-    const listings = catalogue
-      .filter(({ name }) => mayCall(caller, name))
-      .flatMap(tool => {
-        const base = bases.get(tool.name);
-        return base ? [listingFor(caller, tool, base)] : [];
-      });
+    const listings = catalogue.filter(({ name }) => mayCall(caller, name)).flatMap(tool => listed(caller, tool));
     if (profiles.size >= MAX_PROFILES) profiles.clear();
     profiles.set(profile, listings);
     return listings;
@@ -50,7 +48,7 @@ export function createDoor(parts: DoorParts): Door {
 
   async function call(caller: Caller, name: string, args: unknown, request: RequestFacts): Promise<Outcome> {
     const started = means.now();
-    const prepared = prepare(caller, name, args);
+    const prepared = await prepare(caller, name, args);
     const writes = 'tool' in prepared && prepared.tool.kind !== 'read';
     const entry = { ...startRecord(caller, name, request, started), ...prepared.known };
     try {
@@ -72,7 +70,8 @@ export function createDoor(parts: DoorParts): Door {
       // Nothing leaves that was not recorded, but what became of a change is told all the same.
       return failed(writes ? ('error' in done ? done.error : doneButUnrecorded(thrown)) : thrown);
     }
-    return 'error' in done ? failed(done.error) : { ok: true, result: done.result };
+    if ('error' in done) return failed(done.error);
+    return { ok: true, result: done.result, untrusted: 'tool' in prepared && prepared.tool.untrusted };
   }
 
   async function turnedAway(customer: string, person: Person, code: ErrorCode, requestId: string): Promise<void> {
@@ -88,27 +87,33 @@ export function createDoor(parts: DoorParts): Door {
     });
   }
 
-  return { list, call, turnedAway };
+  return { list, all, call, turnedAway };
 
   // Private
 
-  function prepare(caller: Caller, name: string, args: unknown): Prepared | Refused {
+  function listed(caller: Caller | undefined, tool: Tool): ToolListing[] {
+    const base = bases.get(tool.name);
+    return base ? [listingFor(caller, tool, base)] : [];
+  }
+
+  async function prepare(caller: Caller, name: string, args: unknown): Promise<Prepared | Refused> {
     const known: Partial<AuditEntry> = {};
     try {
       const tool = byName.get(name);
       if (!tool || !mayCall(caller, name)) throw unknownTool(name, list(caller));
+      await parts.takeRate(caller, name);
       const given = requireObject(args === undefined ? {} : args);
       known.arguments = { keys: Object.keys(given).slice(0, 20) };
       if (!tool.atPlace) {
         const input = readInput(tool, given, []);
-        return { tool, input, place: undefined, known: { arguments: tool.summarize(input) } };
+        return { tool, input, place: undefined, known: { arguments: await tool.summarize(input, means) } };
       }
       const [{ entity, environment }, rest] = takePlace(caller, given);
       Object.assign(known, { entity: entity.id, environment });
       const input = readInput(tool, rest, Object.keys(placeProperties(caller).properties));
       const place = parts.findPlace(caller.customer.id, entity.id, environment);
       if (!place) throw unavailable(`\`${entity.id}\` (${environment}) is not set up yet.`, { retryAfterSeconds: 30 });
-      return { tool, input, place, known: { ...known, arguments: tool.summarize(input) } };
+      return { tool, input, place, known: { ...known, arguments: await tool.summarize(input, means) } };
     } catch (thrown) {
       return { error: toFrameError(thrown), known };
     }
@@ -172,7 +177,7 @@ function startRecord(caller: Caller, tool: string, request: RequestFacts, at: nu
     at,
     requestId: request.requestId,
     customer: caller.customer.id,
-    actor: caller.person,
+    ...actorsOf(caller),
     client: caller.client ?? request.client,
     tool: tool.slice(0, MAX_RECORDED_NAME),
     phase: 'call',
@@ -182,7 +187,7 @@ function startRecord(caller: Caller, tool: string, request: RequestFacts, at: nu
 /** Callers with the same tools and the same choice of places see the same list. */
 function profileOf(caller: Caller): string {
   const places = caller.entities.map(({ id, environments }) => `${id}:${environments.join(',')}`);
-  return `${[...caller.tools].sort().join(',')} ${places.join(' ')}`;
+  return `${[...caller.tools, ...(caller.rights ?? [])].sort().join(',')} ${places.join(' ')}`;
 }
 
 function tooLate({ kind }: Tool): FrameError {
@@ -192,6 +197,12 @@ function tooLate({ kind }: Tool): FrameError {
   return new FrameError('outcome-unknown', 'The call took too long; the change may have been made or not.', {
     hint: 'Look at the data, or repeat it with the same idempotency_key.',
   });
+}
+
+function actorsOf(caller: Caller): Pick<AuditEntry, 'actor' | 'agent'> {
+  const { person, key } = caller;
+  const agent = key && { key: key.id, name: key.name };
+  return agent && isKeyAlone(caller) ? { actor: agent } : { actor: person, agent };
 }
 
 function unknownTool(name: string, mine: readonly ToolListing[]): FrameError {

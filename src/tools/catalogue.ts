@@ -3,6 +3,8 @@ import { searchAudit } from './audit/search-audit.ts';
 import { deleteRows } from './data/delete-rows.ts';
 import { describeTables } from './data/describe-tables.ts';
 import { insertRows } from './data/insert-rows.ts';
+import { reveal } from './data/reveal.ts';
+import { runSql } from './data/run-sql.ts';
 import { selectRows } from './data/select-rows.ts';
 import { updateRows } from './data/update-rows.ts';
 import { applyChange } from './schema/apply-change.ts';
@@ -14,6 +16,8 @@ export const CATALOGUE: readonly Tool[] = [
   getContext,
   describeTables,
   selectRows,
+  runSql,
+  reveal,
   insertRows,
   updateRows,
   deleteRows,

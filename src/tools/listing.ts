@@ -19,12 +19,13 @@ export function prepareListing(tool: Tool): BaseListing {
   };
 }
 
-export function listingFor(caller: Caller, tool: Tool, base: BaseListing): ToolListing {
+/** Without a caller: as nobody in particular would see it, so without `entity` and `environment`. */
+export function listingFor(caller: Caller | undefined, tool: Tool, base: BaseListing): ToolListing {
   return {
     name: tool.name,
     title: tool.title,
     description: tool.description,
-    inputSchema: tool.atPlace ? withPlace(caller, base.inputSchema) : base.inputSchema,
+    inputSchema: caller && tool.atPlace ? withPlace(caller, base.inputSchema) : base.inputSchema,
     outputSchema: base.outputSchema,
     annotations: {
       title: tool.title,
@@ -49,10 +50,14 @@ function withPlace(caller: Caller, schema: JsonObject): JsonObject {
   };
 }
 
+/** Inside, a model needs no telling what keys an object has beside its own: calls are checked by the schema itself. */
 function toPlainSchema(schema: object): JsonObject {
-  const { $schema: _, ...rest } = schema as JsonObject;
-  return rest;
+  const { $schema: _, additionalProperties, ...rest } = schema as JsonObject;
+  const text = JSON.stringify(rest, (key, value) => (UNTOLD.has(key) ? undefined : value));
+  return { ...JSON.parse(text), ...(additionalProperties !== undefined && { additionalProperties }) };
 }
+
+const UNTOLD = new Set(['additionalProperties', 'propertyNames']);
 
 /** An error is an object of its own, and clients of the 2025 era hold it against the same schema: nothing is required. */
 function optional({ required: _, additionalProperties: __, ...schema }: JsonObject): JsonObject {

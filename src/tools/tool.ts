@@ -1,9 +1,12 @@
 import type { z } from 'zod';
 import type { Caller } from '../access/caller.ts';
 import type { AuditLog } from '../audit/audit.ts';
+import type { Right } from '../config/roles.ts';
 import type { Place } from '../database/place.ts';
 import type { Pools } from '../database/pools.ts';
+import type { SqlSessions } from '../database/sql-sessions.ts';
 import type { Catalog } from '../tables/catalog.ts';
+import type { DataKeys } from '../vault/data-keys.ts';
 import type { Keyring } from '../vault/keyring.ts';
 
 /**
@@ -17,16 +20,22 @@ export interface Tool<Input = unknown> {
   /** For the model: at most two short sentences, no tenant text. */
   description: string;
   kind: 'read' | 'write' | 'destructive';
+  /** Without it nobody has the tool, whatever their role names. */
+  right?: Right;
   /** The same call twice changes nothing more. */
   idempotent: boolean;
+  /** Its answer holds text that others wrote: rows, comments, names of programs. */
+  untrusted?: true;
   /** Works on one (entity, environment). */
   atPlace: boolean;
   input: z.ZodType<Input>;
   output: z.ZodType;
   /** What the audit keeps of the arguments: shapes and names, never values of rows. */
-  summarize(args: Input): Record<string, unknown>;
+  summarize(args: Input, means: Means): Summary | Promise<Summary>;
   run(call: Call, args: Input): Promise<Answer>;
 }
+
+type Summary = Record<string, unknown>;
 
 export interface Answer {
   result: Record<string, unknown>;
@@ -49,12 +58,15 @@ export interface Call {
 /** What tools work with. */
 export interface Means {
   pools: Pools;
+  /** Where queries of callers run. */
+  sql: SqlSessions;
   catalog: Catalog;
   audit: AuditLog;
   keyring: Keyring;
+  dataKeys: DataKeys;
   limits: ResultLimits;
-  /** All tools there are, in order. */
-  toolNames: readonly string[];
+  /** All there are, in order. */
+  tools: readonly Pick<Tool, 'name' | 'right'>[];
   /** The role with the fewest rights that has the tool. */
   leastRoleFor(tool: string): string | undefined;
   /** Milliseconds since 1970. */
@@ -70,6 +82,11 @@ export interface ResultLimits {
   planMinutes: number;
   cursorMinutes: number;
   softDropDays: number;
+}
+
+/** Whether the role and the credential of a caller let them use a tool. */
+export function mayUse({ tools, rights }: Caller, { name, right }: Pick<Tool, 'name' | 'right'>): boolean {
+  return (tools.has('*') || tools.has(name)) && (right === undefined || rights?.has(right) === true);
 }
 
 /** Keeps the argument type of one tool while the catalogue holds them all alike. */

@@ -1,5 +1,6 @@
-import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } from 'node:crypto';
+import { createHmac, hkdfSync } from 'node:crypto';
 import type { Secret } from '../secret.ts';
+import { decrypt, encrypt, SEALED_OVERHEAD_BYTES } from './aead.ts';
 
 /**
  * Everything that is derived from the master key: role passwords and sealed blobs. Nothing derived is ever stored, so
@@ -32,32 +33,14 @@ export function createKeyring(master: Secret<Buffer>): Keyring {
         .update(text)
         .digest('base64url')
         .slice(0, 22),
-    seal(purpose, binding, payload) {
-      const nonce = randomBytes(NONCE_BYTES);
-      const cipher = createCipheriv('aes-256-gcm', sealingKey(purpose), nonce, { authTagLength: TAG_BYTES });
-      cipher.setAAD(Buffer.from(binding));
-      const sealed = Buffer.concat([cipher.update(JSON.stringify(payload), 'utf8'), cipher.final()]);
-      return Buffer.concat([nonce, sealed, cipher.getAuthTag()]).toString('base64url');
-    },
+    seal: (purpose, binding, payload) =>
+      encrypt(sealingKey(purpose), Buffer.from(binding), Buffer.from(JSON.stringify(payload))).toString('base64url'),
     open(purpose, binding, blob) {
       const bytes = Buffer.from(blob, 'base64url');
-      // Shorter blobs must never reach the cipher: Node accepts 4-byte tags unless told otherwise.
-      if (bytes.length <= NONCE_BYTES + TAG_BYTES || bytes.toString('base64url') !== blob) return undefined;
-      const nonce = bytes.subarray(0, NONCE_BYTES);
-      const decipher = createDecipheriv('aes-256-gcm', sealingKey(purpose), nonce, { authTagLength: TAG_BYTES });
-      decipher.setAAD(Buffer.from(binding));
-      decipher.setAuthTag(bytes.subarray(-TAG_BYTES));
-      try {
-        const sealed = bytes.subarray(NONCE_BYTES, -TAG_BYTES);
-        return JSON.parse(Buffer.concat([decipher.update(sealed), decipher.final()]).toString('utf8'));
-      } catch {
-        return undefined;
-      }
+      // There is one way to write a blob.
+      if (bytes.length <= SEALED_OVERHEAD_BYTES || bytes.toString('base64url') !== blob) return undefined;
+      const text = decrypt(sealingKey(purpose), Buffer.from(binding), bytes)?.toString('utf8');
+      return text === undefined ? undefined : JSON.parse(text);
     },
   };
 }
-
-// Private
-
-const NONCE_BYTES = 12;
-const TAG_BYTES = 16;

@@ -135,7 +135,7 @@ describe('no token', () => {
       [refreshToken]: 'token-malformed',
       [accessToken.toUpperCase()]: 'token-malformed',
       [accessToken.replace(/.$/, letter => (letter === 'A' ? 'B' : 'A'))]: 'token-unknown',
-      [accessToken.replace(/[a-z](?=[^_]*$)/, letter => letter.toUpperCase())]: 'token-unknown',
+      [accessToken.replace(/(?<=^frame_at_.*)[a-z]/, letter => letter.toUpperCase())]: 'token-unknown',
       [accessToken.slice(0, -1)]: 'token-malformed',
       [`${accessToken}A`]: 'token-malformed',
       [`${accessToken}\n`]: 'token-malformed',

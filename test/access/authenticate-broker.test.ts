@@ -4,7 +4,7 @@ import { type Access, createAccess } from '../../src/access/authenticate.ts';
 import type { Customer } from '../../src/customers/customer.ts';
 import { FrameError } from '../../src/errors.ts';
 import { observeNothing } from '../../src/observe.ts';
-import { createKey, forge, NOW, rule, sampleClaims, sampleCustomer, TENANT } from './fixtures.ts';
+import { createKey, forge, NO_KEYS, NOW, rule, sampleClaims, sampleCustomer, TENANT } from './fixtures.ts';
 import { ADA, openSignInDatabase, type SignInDatabase } from './sign-in-database.ts';
 
 const ORIGIN = 'https://axe.example';
@@ -45,6 +45,7 @@ beforeAll(async () => {
     observe: observeNothing,
     roles,
     tools: TOOLS,
+    apiKeys: NO_KEYS,
     accessTokens,
     limits,
     async onTurnedAway(customer, person, { code }) {
@@ -73,7 +74,7 @@ function brokered(role: string, changes: Partial<Customer> = {}): Customer {
 function authenticate(token: string, customers: readonly Customer[] = [axe]) {
   const headers = new Headers({ authorization: `Bearer ${token}` });
   return access.authenticate(
-    { headers, url: new URL(`${ORIGIN}/frame/mcp`), origin: ORIGIN, requestId: 'r-1' },
+    { headers, url: new URL(`${ORIGIN}/frame/mcp`), origin: ORIGIN, requestId: 'r-1', from: '127.0.0.1' },
     customers,
   );
 }
@@ -96,6 +97,7 @@ describe('somebody who signed in through the gateway', () => {
       person: { tenantId, objectId, name, username },
       role: 'admin',
       tools: new Set(['*']),
+      rights: new Set(),
       entities: axe.entities,
       scopes: ['frame:read', 'frame:write'],
       client: 'Claude',

@@ -4,7 +4,7 @@ import type { Customer } from '../../src/customers/customer.ts';
 import { createStandInEntra, type StandInEntra } from '../../src/demo/entra/stand-in-entra.ts';
 import { FrameError } from '../../src/errors.ts';
 import { AXE, axe as axeTenant, BOLT, bolt as boltTenant } from '../demo/entra/sample-tenants.ts';
-import { NOW, recordObservations, rule, sampleCustomer, startServer } from './fixtures.ts';
+import { NO_KEYS, NOW, recordObservations, rule, sampleCustomer, startServer } from './fixtures.ts';
 
 const roles = new Map([
   ['admin', new Set(['*'])],
@@ -68,6 +68,7 @@ function create(fetchKeys: typeof fetch): Access {
     observe: observations.observe,
     roles,
     tools: [],
+    apiKeys: NO_KEYS,
     accessTokens: {
       find() {
         throw new Error('tokens of ours do not count here');
@@ -87,6 +88,7 @@ function authenticate(token: string, customers: readonly Customer[] = [axe]) {
       url: new URL('https://axe.example/frame/mcp'),
       origin: 'https://axe.example',
       requestId: 'r-1',
+      from: '127.0.0.1',
     },
     customers,
   );
@@ -113,6 +115,7 @@ describe('a member', () => {
       },
       role: 'admin',
       tools: new Set(['*']),
+      rights: new Set(),
       entities: axe.entities,
       scopes: ['access_as_user', 'more'],
       rule: 'app-role as admin',
@@ -141,7 +144,7 @@ describe('a member', () => {
 describe('nobody gets in', () => {
   test('without a credential', async () => {
     const url = new URL('https://axe.example/frame/mcp');
-    const request = { headers: new Headers(), url, origin: 'https://axe.example', requestId: 'r-1' };
+    const request = { headers: new Headers(), url, origin: 'https://axe.example', requestId: 'r-1', from: '127.0.0.1' };
     const error = await refusalOf(access.authenticate(request, [axe]));
     expect(error.code).toBe('access/token-missing');
     expect(observations.of('access-refused')).toEqual([
@@ -316,7 +319,7 @@ describe('a remembered token', () => {
   });
 });
 
-describe('Entra', () => {
+describe('F7, F8: Entra', () => {
   test('rotates its keys: tokens old and new are good', async () => {
     const old = await entra.mint('ada@axe.example');
     await authenticate(old);

@@ -1,24 +1,46 @@
 import { connect } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import { describe, expect, test } from 'vitest';
-import { readCredential } from '../../src/access/credentials.ts';
+import { readCredentials } from '../../src/access/credentials.ts';
 import { startServer } from './fixtures.ts';
 
 const ADDRESS = 'https://axe.example/frame/mcp';
 
 const read = (authorization: string | undefined, address = ADDRESS) =>
-  readCredential(new Headers(authorization === undefined ? {} : { authorization }), new URL(address));
+  readCredentials(new Headers(authorization === undefined ? {} : { authorization }), new URL(address));
+
+const KEY = `frame_dev_${'aB3'.repeat(16)}`;
 
 describe('X-API-Key', () => {
-  const withKey = (key: string) =>
-    readCredential(new Headers({ authorization: 'Bearer abc', 'x-api-key': key }), new URL(ADDRESS));
+  const withKey = (key: string, authorization?: string) =>
+    readCredentials(new Headers({ 'x-api-key': key, ...(authorization && { authorization }) }), new URL(ADDRESS));
 
-  test('is never ignored: a token beside it does not help', () => {
-    expect(withKey('frame_abc')).toEqual({ refused: 'api-key-unknown' });
+  test('alone is the key of a script', () => {
+    expect(withKey(KEY)).toEqual({ apiKey: KEY });
   });
 
-  test('twice is more than one', () => {
-    expect(withKey('a, b')).toEqual({ refused: 'credential-twice' });
+  test.each([KEY, 'frame_abc', 'anything'])('is never ignored beside a token: %s', key => {
+    expect(withKey(key, 'Bearer abc')).toEqual({ token: 'abc', apiKey: key });
+  });
+
+  test('beside a scheme that we do not know is a key alone', () => {
+    expect(withKey(KEY, 'Basic dXNlcjpwYXNz')).toEqual({ apiKey: KEY });
+  });
+
+  test('beside a malformed token does not make up for it', () => {
+    expect(withKey(KEY, 'Bearer a b')).toEqual({ refused: 'credential-malformed' });
+  });
+
+  test('empty is none', () => {
+    expect(withKey('')).toEqual({ refused: 'credential-missing' });
+  });
+
+  test.each(['a, b', `${KEY},${KEY}`])('twice is more than one: %s', key => {
+    expect(withKey(key)).toEqual({ refused: 'credential-twice' });
+  });
+
+  test('beside another key where a token stands is more than one', () => {
+    expect(withKey(KEY, `Bearer ${KEY}`)).toEqual({ refused: 'credential-twice' });
   });
 });
 
@@ -31,6 +53,17 @@ describe('the Authorization header', () => {
   ])('%j holds a token', authorization => {
     expect(read(authorization)).toEqual({ token: 'abc.def-_~+/123==' });
   });
+
+  test('may hold a key, for programs that know no other header', () => {
+    expect(read(`Bearer ${KEY}`)).toEqual({ apiKey: KEY });
+  });
+
+  test.each([`${KEY}x`, KEY.slice(0, -1), `frame_at_${'a'.repeat(43)}`, `frame_Dev_${'a'.repeat(48)}`])(
+    'holds a token in %s, which has not the form of a key',
+    token => {
+      expect(read(`Bearer ${token}`)).toEqual({ token });
+    },
+  );
 
   test.each([undefined, '', '   '])('%j is no credential', authorization => {
     expect(read(authorization)).toEqual({ refused: 'credential-missing' });
@@ -72,7 +105,7 @@ describe('the Authorization header', () => {
 
   test('sent twice on the wire is more than one', async () => {
     const server = await startServer(
-      getRequestListener(({ headers, url }) => Response.json(readCredential(headers, new URL(url)))),
+      getRequestListener(({ headers, url }) => Response.json(readCredentials(headers, new URL(url)))),
     );
     const socket = connect(Number(new URL(server.origin).port), '127.0.0.1');
     socket.end(
@@ -103,6 +136,13 @@ describe('the address', () => {
     expect(read('Bearer good', `${ADDRESS}?${name}=abc`)).toEqual({ refused: 'credential-in-url' });
     expect(read(undefined, `${ADDRESS}?a=b&${name}`)).toEqual({ refused: 'credential-in-url' });
   });
+
+  test.each([`?q=${KEY}`, `?a=b&c=x${KEY}y`, `/${KEY}`, `?q=${KEY.replace('_', '%5F')}`])(
+    'must not carry a key anywhere: %s',
+    rest => {
+      expect(read('Bearer good', `${ADDRESS}${rest}`)).toEqual({ refused: 'credential-in-url' });
+    },
+  );
 
   test.each(['tokens=1', 'a=access_token', 'next_token=1', 'key=1'])('may carry %s', query => {
     expect(read('Bearer good', `${ADDRESS}?${query}`)).toEqual({ token: 'good' });

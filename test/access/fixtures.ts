@@ -13,6 +13,12 @@ export const API_URI = 'api://axe.example/frame';
 /** 2026-11-20T12:00:00Z in milliseconds. */
 export const NOW = Date.UTC(2026, 10, 20, 12);
 
+/** For tests in which nobody has a key. */
+export const NO_KEYS = {
+  find: () => Promise.reject(new Error('nobody has a key here')),
+  revokeExposed: async () => {},
+};
+
 export function sampleCustomer(
   changes: Partial<Omit<Customer, 'entra'>> & { entra?: Partial<Customer['entra']> } = {},
 ): Customer {

@@ -112,7 +112,7 @@ describe('age', () => {
     expect(await keys.find(tenant, 'first')).toBe('unknown');
   });
 
-  test('keys beyond trust are not used, even when nothing newer can be had', async () => {
+  test('F7: keys beyond trust are not used, even when nothing newer can be had', async () => {
     await keys.find(tenant, 'first');
     await server.close();
     clock += hours(25) - 1;
@@ -122,7 +122,7 @@ describe('age', () => {
     expect(await keys.find(tenant, 'first')).toBe('unreachable');
   });
 
-  test('a clock that was set back freezes nothing', async () => {
+  test('F11: a clock that was set back freezes nothing', async () => {
     clock += hours(5);
     await keys.find(tenant, 'first');
     clock -= hours(5);
@@ -131,7 +131,7 @@ describe('age', () => {
   });
 });
 
-describe('rotation', () => {
+describe('F8: rotation', () => {
   test('an unknown key id fetches once, and finds the new key', async () => {
     await keys.find(tenant, 'first');
     answer = serveKeys(toJwk(second), toJwk(first));
@@ -220,7 +220,7 @@ describe.each(Object.entries(FAULTS))('%s', (_, fault) => {
   });
 });
 
-describe('an Entra that does not answer', () => {
+describe('F7: an Entra that does not answer', () => {
   test.each<[string, Answer]>([
     ['at all', () => {}],
     ['to the end', response => void response.setHeader('content-type', 'application/json').write('{"keys":[')],
@@ -244,7 +244,7 @@ describe('an Entra that does not answer', () => {
     expect(await keys.find(tenant, 'first')).toBe(good);
   });
 
-  test('costs at most 64 KB, however much it sends', async () => {
+  test('F8: costs at most 64 KB, however much it sends', async () => {
     const sent = new Promise<boolean>(resolve => {
       answer = response => {
         response.on('close', () => resolve(response.writableFinished));
@@ -260,7 +260,7 @@ describe('an Entra that does not answer', () => {
   });
 });
 
-describe('keys that are not taken', () => {
+describe('F8: keys that are not taken', () => {
   const jwk = toJwk(first);
   const weak = toJwk(createKey('bad', 1024));
   const secret = createHmac('sha256', 'x').digest('base64url');

@@ -19,6 +19,12 @@ test('recalls what it was told, until then', () => {
   expect(memory.recall('a')).toBeUndefined();
 });
 
+test('F11: recalls nothing when the clock was set back, for nobody knows how old it is', () => {
+  memory.remember('a', 'Ada', 2000);
+  clock = 999;
+  expect(memory.recall('a')).toBeUndefined();
+});
+
 test('knows nothing of tokens it was not told of', () => {
   memory.remember('a', 'Ada', 2000);
   expect(['', 'A', 'a ', 'aa'].map(token => memory.recall(token))).toEqual([

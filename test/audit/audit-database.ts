@@ -1,20 +1,51 @@
 import { type AuditEntry, type AuditLog, type AuditParts, createAuditLog } from '../../src/audit/audit.ts';
+import { checkpointFiles, readLog } from '../../src/audit/checkpoint-writer.ts';
+import { type CheckpointParts, type Checkpoints, createCheckpoints } from '../../src/audit/checkpoints.ts';
+import { type EvidenceSource, readEvidence } from '../../src/audit/evidence.ts';
+import { createVerifier } from '../../src/audit/signature.ts';
+import { type VerifyOptions, verifyAudit } from '../../src/audit/verify.ts';
+import type { ChainVerdict } from '../../src/audit/walk.ts';
 import { DEFAULT_GATEWAY_CONFIG } from '../../src/config/gateway-config.ts';
+import type { Read } from '../../src/database/ledger.ts';
 import { AUDIT_LOGIN, CONTROL_DATABASE } from '../../src/database/place.ts';
 import { createPools, type PoolLimits, type Pools } from '../../src/database/pools.ts';
 import { provision } from '../../src/database/provision.ts';
 import type { OwnerConnection } from '../../src/database/server.ts';
 import type { ServerAddress } from '../../src/database/socket.ts';
 import { type Observation, observeNothing } from '../../src/observe.ts';
+import { worstOf } from '../../src/operator/commands/audit-words.ts';
+import { Secret } from '../../src/secret.ts';
+import { createCheckpointKey } from '../../src/vault/checkpoint-key.ts';
+import { makeDataFolder, removeDataFolder } from '../support/data-folder.ts';
 import { type OwnPostgres, startOwnPostgres } from '../support/postgres.ts';
+
+export interface Verified {
+  chains: ChainVerdict[];
+  faults: readonly string[];
+  /** As `frame audit verify` ends. */
+  code: number;
+}
+
+/** What signs the checkpoints of all tests. */
+export const MASTER_KEY = Buffer.alloc(32, 7);
+export const KEY = createCheckpointKey(new Secret(MASTER_KEY));
 
 /** A Postgres of this test file with the control database as `frame migrate` makes it. */
 export interface AuditDatabase {
   postgres: OwnPostgres;
   pools: Pools;
+  /** On the login of the audit log. */
+  read: Read;
   /** What the logs of openLog observed. */
   observations: Observation[];
   openLog(changes?: Partial<AuditParts>): AuditLog;
+  /** Checkpoints in a data folder, by default in `dataFolder`, signed with KEY. */
+  openCheckpoints(changes?: Partial<CheckpointParts>): Checkpoints;
+  dataFolder: string;
+  /** The log held against the checkpoints: what is wrong with each chain, and with the checkpoints themselves. */
+  verify(options?: VerifyOptions & Partial<EvidenceSource> & { read?: Read }): Promise<Verified>;
+  /** So many months after this one are gone by, for the log. */
+  passMonths(months: number): Promise<void>;
   openPools(address?: ServerAddress, limits?: Partial<PoolLimits>): Pools;
   /** Superuser on the control database, for looking and for tampering. */
   connectAsRoot(): Promise<OwnerConnection>;
@@ -39,27 +70,56 @@ export async function openAuditDatabase(passwordOf = (role: string) => `password
       }),
     );
   const pools = openPools();
+  const read: Read = (text, params) => pools.query(AUDIT_LOGIN, text, params);
   const observations: Observation[] = [];
+  const observe = (observation: Observation) => observations.push(observation);
+  const dataFolder = await makeDataFolder();
   return {
     postgres,
     pools,
+    read,
     observations,
     openPools,
+    dataFolder,
+    openCheckpoints: changes =>
+      createCheckpoints({ dataFolder, signer: KEY, read, observe, now: Date.now, ...changes }),
+    async verify({ read: readWith = read, ...options } = {}) {
+      const readAll = async () => {
+        const { heads, remembered } = await readLog(readWith);
+        const file = checkpointFiles(dataFolder).checkpoints;
+        const verifier = createVerifier(KEY.publicKey);
+        return { heads, ...(await readEvidence({ file, verifier, remembered, ...options })) };
+      };
+      const { heads, anchors, faults, lines } = await readAll();
+      const readAnchors = async () => (await readAll()).anchors;
+      const chains = await Array.fromAsync(verifyAudit(readWith, { anchors, readAnchors, ...options }));
+      const isMissing = lines === 0 && heads.length > 0;
+      const code = worstOf([...chains, { verdict: faults.length > 0 || isMissing ? 'forged' : 'whole' }]);
+      return { chains, faults, code };
+    },
     openLog: changes =>
       keep(
         createAuditLog({
           pools,
           login: AUDIT_LOGIN,
           limits: DEFAULT_GATEWAY_CONFIG.audit,
-          observe: observation => observations.push(observation),
+          observe,
           now: Date.now,
           ...changes,
         }),
       ),
+    async passMonths(months) {
+      const root = await postgres.server.connectAsOwner(CONTROL_DATABASE);
+      await root.script(`create or replace function audit.this_month() returns date language sql volatile
+        set search_path = pg_catalog, pg_temp as $$
+          select (date_trunc('month', clock_timestamp() at time zone 'UTC') + interval '${months} months')::date $$`);
+      await root.close();
+    },
     connectAsRoot: async () => keep(await postgres.server.connectAsOwner(CONTROL_DATABASE)),
     async close() {
       for (const thing of opened) await thing.close();
       await postgres.remove();
+      await removeDataFolder(dataFolder);
     },
   };
 }

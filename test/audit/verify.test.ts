@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { linkHash } from '../../src/audit/record.ts';
-import { type ChainVerdict, verifyAudit } from '../../src/audit/verify.ts';
-import { AUDIT_LOGIN } from '../../src/database/place.ts';
+import { verifyAudit } from '../../src/audit/verify.ts';
+import type { ChainVerdict } from '../../src/audit/walk.ts';
 import type { OwnerConnection } from '../../src/database/server.ts';
 import { freshName } from '../support/postgres.ts';
 import { type AuditDatabase, entryOf, openAuditDatabase, readChain } from './audit-database.ts';
@@ -33,8 +33,7 @@ async function tamper(script: string): Promise<void> {
     alter table audit.log enable always trigger append_only; alter table audit.head enable always trigger append_only`);
 }
 
-const verify = (customer: string): Promise<ChainVerdict[]> =>
-  Array.fromAsync(verifyAudit(database.pools, AUDIT_LOGIN, { customer }));
+const verify = (customer: string): Promise<ChainVerdict[]> => Array.fromAsync(verifyAudit(database.read, { customer }));
 
 describe('one change in a chain of five', () => {
   const at = (where: string, seq: number) => `${where} where chain = 'CHAIN' and seq = ${seq}`;
@@ -67,13 +66,13 @@ describe('one change in a chain of five', () => {
       'one is added before the first',
       `insert into audit.log select chain, -7, position, gen_random_uuid(), at, customer, entity, request_id, actor, tool,
          phase, outcome, record, hash from audit.log where chain = 'CHAIN' and seq = 1`,
-      'gap',
-      1,
+      'altered',
+      -7,
     ],
-    ['the head goes back', at('update audit.head set seq = 3', 5), 'gap', 3],
-    ['the head has another hash', at("update audit.head set hash = sha256('')", 5), 'gap', 5],
-    ['the head is deleted', at('delete from audit.head', 5), 'gap', 0],
-    ['the chain gets another name in half', at("update audit.head set chain = chain || 'x'", 5), 'gap', 0],
+    ['the head goes back', at('update audit.head set seq = 3', 5), 'altered', 4],
+    ['the head has another hash', at("update audit.head set hash = sha256('')", 5), 'altered', 5],
+    ['the head is deleted', at('delete from audit.head', 5), 'altered', 1],
+    ['the chain gets another name in half', at("update audit.head set chain = chain || 'x'", 5), 'altered', 1],
     ...[
       "id = '00000000-0000-4000-8000-000000000000'",
       'at = at + 1',
@@ -92,11 +91,7 @@ describe('one change in a chain of five', () => {
     ]),
   ])('%s', async (_, script, verdict, seq) => {
     const customer = await seed();
-    await tamper(
-      script
-        .replaceAll('CHAIN', `${customer}/a`)
-        .replace('insert into audit.log', 'insert into audit.log overriding system value'),
-    );
+    await tamper(script.replaceAll('CHAIN', `${customer}/a`));
     expect((await verify(customer))[0]).toMatchObject({
       chain: `${customer}/a`,
       verdict,
@@ -144,7 +139,7 @@ describe('long chains', () => {
       progress.push(records);
       meanwhile.push(log.append(entryOf(customer, { entity: 'a' })));
     };
-    const [verdict] = await Array.fromAsync(verifyAudit(database.pools, AUDIT_LOGIN, { customer, onProgress }));
+    const [verdict] = await Array.fromAsync(verifyAudit(database.read, { customer, onProgress }));
     expect(verdict).toMatchObject({ verdict: 'whole' });
     expect(progress.length).toBeGreaterThan(2);
     expect(progress.at(-1)).toBe(verdict?.records);
@@ -164,7 +159,7 @@ test('one entity of one customer, and the whole log', async () => {
   const customer = await seed(2);
   const log = database.openLog();
   await log.append(entryOf(customer));
-  const all = (options = {}) => Array.fromAsync(verifyAudit(database.pools, AUDIT_LOGIN, options));
+  const all = (options = {}) => Array.fromAsync(verifyAudit(database.read, options));
   const chains = (verdicts: ChainVerdict[]) => verdicts.map(({ chain }) => chain);
   expect(chains(await all({ customer }))).toEqual([`${customer}/-`, `${customer}/a`]);
   expect(chains(await all({ customer, entity: 'a' }))).toEqual([`${customer}/a`]);

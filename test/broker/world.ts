@@ -16,7 +16,7 @@ import type { StandInTenant } from '../../src/demo/entra/tenant.ts';
 import { type Observation, observeNothing } from '../../src/observe.ts';
 import { Secret } from '../../src/secret.ts';
 import { createKeyring } from '../../src/vault/keyring.ts';
-import { rule } from '../access/fixtures.ts';
+import { NO_KEYS, rule } from '../access/fixtures.ts';
 import { customerNamed, startGateway } from '../http/fixture.ts';
 import { startOwnPostgres } from '../support/postgres.ts';
 
@@ -112,6 +112,7 @@ export async function openWorld(
   });
   const access = createAccess({
     ...parts,
+    apiKeys: NO_KEYS,
     accessTokens,
     roles: new Map([['view', new Set(['*'])]]),
     tools: [{ name: 'echo', kind: 'read' }],

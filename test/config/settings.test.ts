@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { DEFAULT_GATEWAY_CONFIG, parseGatewayConfig } from '../../src/config/gateway-config.ts';
-import { parseRoles } from '../../src/config/roles.ts';
+import { leastRoleFor, parseRoles, rightsOf } from '../../src/config/roles.ts';
 import { inspectSettings, readSettings } from '../../src/config/settings.ts';
 import { WrongConfiguration } from '../../src/errors.ts';
 import type { ResultLimits } from '../../src/tools/tool.ts';
@@ -13,6 +13,7 @@ const TOOLS: ReadonlySet<string> = new Set([
   'get_context',
   'describe_tables',
   'select_rows',
+  'run_sql',
   'insert_rows',
   'update_rows',
   'delete_rows',
@@ -124,6 +125,7 @@ describe('gateway.yaml', () => {
     ['pools: { rw: 1.5 }\n', '1:14 `rw` must be a whole number'],
     ['pools: { rw: .inf }\n', '1:14 `rw` must be a'],
     ['pools: { rw: 70 }\n', '1:8 `pools` must have a total of at least own, rw and ro'],
+    ['sql: { per_place: 20 }\n', '1:6 `sql` must have a total of at least per_place'],
     ['results: { default_rows: 501 }\n', '1:10 `results` must have a default_rows of at most max_rows'],
     ['# nothing\n', '1:1 the file is empty'],
   ])('%j', (text, mistake) => {
@@ -142,11 +144,11 @@ describe('roles.yaml', () => {
   test('the roles that ship are those of the contract, each with all of the one below', async () => {
     const parsed = parseRoles('roles.yaml', await readFile(join(shipped, 'roles.yaml'), 'utf8'), TOOLS);
     if ('mistakes' in parsed) throw new Error('wrong');
-    const view = ['get_context', 'describe_tables', 'select_rows'];
+    const view = ['get_context', 'describe_tables', 'select_rows', 'run_sql'];
     const editor = [...view, 'insert_rows', 'update_rows', 'delete_rows'];
     expect(parsed.value).toEqual(
       new Map([
-        ['admin', new Set(['*'])],
+        ['admin', new Set(['*', 'pii:read'])],
         ['dev', new Set([...editor, 'plan_change', 'apply_change'])],
         ['editor', new Set(editor)],
         ['view', new Set(view)],
@@ -172,6 +174,28 @@ describe('roles.yaml', () => {
 
   test('a wrong role does not hide a wrong tool of another', () => {
     expect(mistakesIn('roles: { a: 7, b: { tools: [selct_rows] } }')).toHaveLength(2);
+  });
+
+  test('a right stands among the tools, and only one that there is', () => {
+    expect(mistakesIn('roles: { view: { tools: [select_rows, pii:read] } }')).toEqual([]);
+    expect(mistakesIn('roles: { view: { tools: [pii:reed] } }')).toEqual([
+      '1:26 there is no tool `pii:reed`; did you mean `pii:read`?',
+    ]);
+  });
+
+  test('every tool is no right: * reads masks', () => {
+    expect(rightsOf(new Set(['*']))).toEqual(new Set());
+    expect(rightsOf(new Set(['*', 'pii:read']))).toEqual(new Set(['pii:read']));
+  });
+
+  test('the least role for a tool that needs a right is one that has it', () => {
+    const parsed = parseRoles(
+      'roles.yaml',
+      'roles: { a: { tools: [reveal] }, b: { tools: ["*"] }, c: { tools: ["*", pii:read] } }',
+    );
+    if ('mistakes' in parsed) throw new Error('wrong');
+    expect(leastRoleFor(parsed.value, 'reveal')).toBe('a');
+    expect(leastRoleFor(parsed.value, 'reveal', 'pii:read')).toBe('c');
   });
 
   test('tools are left alone when nobody knows them', () => {

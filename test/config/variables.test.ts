@@ -19,7 +19,9 @@ test('everything has a default', () => {
       origin: undefined,
       masterKeyFile: '/app/.frame/master.key',
       masterKeyMayBeCreated: true,
+      keyFolder: '/app/.frame/keys',
       slot: undefined,
+      sshConfigFile: undefined,
       logLevel: 'info',
     },
   });
@@ -41,7 +43,9 @@ test('every variable is read', () => {
       FRAME_LISTEN: '[::1]:3711',
       FRAME_ORIGIN: 'https://axe.example',
       FRAME_MASTER_KEY_FILE: 'keys/master',
+      FRAME_KEY_FOLDER: 'keys/entities',
       FRAME_SLOT: 'green',
+      FRAME_SSH_CONFIG: 'ssh/config',
       FRAME_LOG: 'silent',
     },
     {},
@@ -58,8 +62,10 @@ test('every variable is read', () => {
     listen: { host: '::1', port: 3711 },
     origin: 'https://axe.example',
     masterKeyFile: '/app/keys/master',
+    keyFolder: '/app/keys/entities',
     masterKeyMayBeCreated: false,
     slot: 'green',
+    sshConfigFile: '/app/ssh/config',
     logLevel: 'silent',
   });
 });
@@ -105,6 +111,8 @@ describe('what is wrong names the variable and says how to mend it', () => {
     [{ FRAME_DATABASE_URL: ' ' }, 'FRAME_DATABASE_URL: is empty'],
     [{ FRAME_DATA: '' }, 'FRAME_DATA: is empty; name a folder'],
     [{ FRAME_CUSTOMR: 'axe' }, 'FRAME_CUSTOMR: there is no such variable; did you mean FRAME_CUSTOMER?'],
+    [{ FRAME_SSH_CONFIG: '' }, 'FRAME_SSH_CONFIG: is empty; name a file'],
+    [{ FRAME_SSH_CONFG: 'x' }, 'FRAME_SSH_CONFG: there is no such variable; did you mean FRAME_SSH_CONFIG?'],
     [{ FRAME_DATABASE: 'x' }, 'FRAME_DATABASE: there is no such variable; did you mean FRAME_DATABASE_URL?'],
   ])('%o', (env, mistake) => {
     const mistakes = mistakesOf(env);

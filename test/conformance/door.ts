@@ -6,6 +6,7 @@ import schema from './schema-2020-12.json' with { type: 'json' };
 export function createConformanceDoor(): Door {
   return {
     list: () => LISTINGS,
+    all: LISTINGS,
     async call(_, name) {
       const tool = Object.hasOwn(TOOLS, name) ? TOOLS[name] : undefined;
       return tool?.outcome ?? { ok: false, error: new FrameError('args/unknown-tool', `Unknown tool: ${name}`) };

@@ -67,7 +67,7 @@ function collect() {
 
 const nameOfAxe = (customers: Customers | undefined) => customers?.byId('axe')?.name;
 
-test('a file that is wrong from the start is not opened, and every mistake is told', async () => {
+test('F9: a file that is wrong from the start is not opened, and every mistake is told', async () => {
   await writeFile(file, changed('role: admin', 'role: amdin', changed('    host:', '    hots:')));
   const failure = await open().catch((error: unknown) => error);
   expect(failure).toBeInstanceOf(WrongConfiguration);
@@ -103,7 +103,7 @@ test.each([
   ['without customers', 'customers: {}\n'],
   ['not text', Buffer.from([0x63, 0x3a, 0xff, 0xfe])],
   ['wrong in one customer only', changed('role: admin', 'role: amdin', RENAMED)],
-])('a file that is %s changes nothing; restored, it counts again', async (_, wrong) => {
+])('F9: a file that is %s changes nothing; restored, it counts again', async (_, wrong) => {
   const { current } = await open();
   const before = current();
   await writeFile(file, wrong);
@@ -114,7 +114,7 @@ test.each([
   expect(current().all).toEqual(before.all);
 });
 
-test('a file that is removed changes nothing; written anew, it counts again', async () => {
+test('F9: a file that is removed changes nothing; written anew, it counts again', async () => {
   const { current } = await open();
   await rm(file);
   expect(await observed.next()).toMatchObject({ mistakes: [{ file, sentence: 'there is no such file' }] });
@@ -143,7 +143,7 @@ test('two quick writes end with the second', async () => {
   expect(nameOfAxe(current())).toBe('AXE AG');
 });
 
-test('a file that is still being written is not believed', async () => {
+test('F9: a file that is still being written is not believed', async () => {
   const { current } = await open({ settleMilliseconds: 300 });
   const half = RENAMED.slice(0, RENAMED.indexOf('  nordwind:'));
   await writeFile(file, half);

@@ -65,7 +65,7 @@ async function countItems(id: number): Promise<unknown> {
   return rows[0]?.[0];
 }
 
-describe('Postgres is killed', () => {
+describe('F1: Postgres is killed', () => {
   test('in the middle of queries: reads are unavailable, writes unknown, and it recovers by itself', async () => {
     const pools = open();
     await one(pools, rw);
@@ -127,7 +127,7 @@ describe('Postgres is killed', () => {
   });
 });
 
-describe('the answer to COMMIT is lost', () => {
+describe('F2: the answer to COMMIT is lost', () => {
   test('nobody says that it failed: it is unknown, and here it was done', async () => {
     const proxy = await openProxy();
     const pools = open(proxy.port);
@@ -157,7 +157,7 @@ describe('the answer to COMMIT is lost', () => {
   });
 });
 
-describe('Postgres is frozen', () => {
+describe('F3: Postgres is frozen', () => {
   test('calls end with the time of their login, nothing piles up, and it recovers by itself', async () => {
     const hasty = await freshLogin(own.server, { prefix: 'ro', settings: { statement_timeout: '100ms' } });
     const pools = open();
@@ -214,12 +214,40 @@ describe('Postgres is frozen', () => {
 });
 
 describe('the network', () => {
-  test('a socket on which nothing passes any more is given up', async () => {
+  test('F3: a socket on which nothing passes any more is given up', async () => {
     const proxy = await openProxy();
     const pools = open(proxy.port);
     await one(pools, ro);
     proxy.mute();
     await expect(one(pools, ro)).rejects.toMatchObject({ code: 'unavailable' });
+  });
+
+  test('F1: resets everything: reads are unavailable, a write is unknown, and it recovers by itself', async () => {
+    const proxy = await openProxy();
+    const pools = open(proxy.port);
+    const calls = Promise.allSettled([
+      pools.query(ro, 'select pg_sleep(30)'),
+      pools.query(rw, 'insert into items select 6 from pg_sleep(30)'),
+    ]);
+    await isRunning('insert into items select 6');
+    proxy.reset();
+    const codes = (await calls).map(result => result.status === 'rejected' && result.reason.code);
+    expect(codes).toEqual(['unavailable', 'outcome-unknown']);
+    await expect(one(pools, ro)).rejects.toMatchObject({ code: 'unavailable' });
+    proxy.heal();
+    await works(pools, ro);
+    expect(await countItems(6)).toBe(0);
+  });
+
+  test('F1: breaks off in the middle of an answer: unavailable, and nothing of it is believed', async () => {
+    const proxy = await openProxy();
+    const pools = open(proxy.port);
+    await one(pools, ro);
+    proxy.limit(100_000);
+    const call = pools.query(ro, 'select g from generate_series(1, 100000) g');
+    await expect(call).rejects.toMatchObject({ code: 'unavailable' });
+    proxy.heal();
+    await works(pools, ro);
   });
 
   test('a server that is not Postgres is unavailable', async () => {
@@ -233,7 +261,7 @@ describe('the network', () => {
 });
 
 describe('Postgres refuses', () => {
-  test('a connection too many: unavailable, and those that are open go on', async () => {
+  test('F5: a connection too many: unavailable, and those that are open go on', async () => {
     const few = await freshLogin(own.server);
     await asOwner(own.server, 'postgres', `alter role ${few.role} connection limit 1`);
     const pools = open();

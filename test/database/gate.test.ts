@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { createGate } from '../../src/database/gate.ts';
+import { createGate, createGates, tooBusy } from '../../src/database/gate.ts';
 
 const LONG_MS = 60_000;
 
@@ -51,6 +51,7 @@ describe('a gate', () => {
     let turnedAway = 0;
     const gate = createGate(1, 5, () => {
       turnedAway += 1;
+      return tooBusy();
     });
     const { run, end } = openWork();
     const first = gate.pass(run);
@@ -94,6 +95,31 @@ describe('a gate', () => {
     const results = await Promise.allSettled(all);
     expect(results.every(({ status }) => status === 'rejected')).toBe(true);
     expect(gate.waiting).toBe(0);
+    end();
+    await first;
+  });
+});
+
+describe('gates', () => {
+  test('are one for each key, and whoever waits at one holds up nobody at another', async () => {
+    const gates = createGates(1, LONG_MS);
+    const { run, end } = openWork();
+    const first = gates.pass('ann', run);
+    const second = gates.pass('ann', async () => 'second');
+    const other = gates.pass('bob', async () => 'other');
+    expect(await other).toBe('other');
+    end();
+    await first;
+    expect(await second).toBe('second');
+  });
+
+  test('are fresh for who comes again, and as narrow as before', async () => {
+    const gates = createGates(1, 5);
+    await gates.pass('ann', async () => {});
+    const { run, end } = openWork();
+    const first = gates.pass('ann', run);
+    await expect(gates.pass('ann', run)).rejects.toMatchObject({ code: 'unavailable' });
+    await expect(gates.pass('ann', run)).rejects.toMatchObject({ code: 'unavailable' });
     end();
     await first;
   });

@@ -177,7 +177,7 @@ describe('the size of a pool', () => {
     expect(new Set(await pids(ro)).size).toBe(1);
   });
 
-  test('who finds it full for too long is turned away, and another login is not', async () => {
+  test('F5: who finds it full for too long is turned away, and another login is not', async () => {
     const seen: Observation[] = [];
     const pools = open({ limits: { rw: 1, acquireTimeoutMs: 20 }, observe: fact => seen.push(fact) });
     const leaving = new AbortController();
@@ -186,7 +186,8 @@ describe('the size of a pool', () => {
     expect(await only(pools, ro, 'select 1::int4')).toBe(1);
     expect(seen).toEqual([{ kind: 'database-busy', role: rw.role }]);
     leaving.abort();
-    await expect(slow).rejects.toMatchObject({ code: '57014' });
+    // It may not have begun.
+    await expect(slow).rejects.toMatchObject({ code: expect.stringMatching(/^(57014|limit\/time)$/) });
   });
 
   test('over all logins there are at most `total`: the one unused for longest makes way', async () => {
@@ -201,7 +202,7 @@ describe('the size of a pool', () => {
     expect(await only(pools, second, PID)).toBe(pid);
   });
 
-  test('when all of `total` are in use, another login waits its turn', async () => {
+  test('F5: when all of `total` are in use, another login waits its turn', async () => {
     const pools = open({ limits: { total: 1, acquireTimeoutMs: 10_000 } });
     const answers = await Promise.all(
       [rw, ro, rw, ro].map(login => only(pools, login, `select 1::int4, pg_sleep(0.01)`)),
@@ -234,7 +235,7 @@ describe('the size of a pool', () => {
   });
 });
 
-describe('an answer that is too large', () => {
+describe('F6: an answer that is too large', () => {
   const enough = { maxAnswerBytes: 1_000_000 };
 
   test.each([
@@ -267,7 +268,7 @@ describe('an answer that is too large', () => {
   });
 });
 
-describe('a caller who goes away', () => {
+describe('F23: a caller who goes away', () => {
   test('stops the statement on the server, and its connection is not used again', async () => {
     const pools = open({ limits: { rw: 1 } });
     const pid = await only(pools, rw, PID);

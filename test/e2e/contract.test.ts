@@ -455,7 +455,7 @@ describe('both eras on one URL', () => {
       );
     }
     const [first = ''] = lists;
-    expect(toolNames(first)).toHaveLength(9);
+    expect(toolNames(first)).toHaveLength(11);
     for (const list of lists) expect(toolNames(list)).toEqual(toolNames(first));
   });
 
@@ -477,7 +477,7 @@ describe('both eras on one URL', () => {
 });
 
 describe('tools', () => {
-  const READS = ['get_context', 'describe_tables', 'select_rows'];
+  const READS = ['get_context', 'describe_tables', 'select_rows', 'run_sql'];
   const DATA = [...READS, 'insert_rows', 'update_rows', 'delete_rows'];
   const SCHEMA = [...DATA, 'plan_change', 'apply_change'];
 
@@ -486,7 +486,7 @@ describe('tools', () => {
     ['editor', DATA],
     ['northEditor', DATA],
     ['dev', SCHEMA],
-    ['admin', [...SCHEMA, 'search_audit']],
+    ['admin', [...READS, 'reveal', ...SCHEMA.slice(READS.length), 'search_audit']],
   ])('%s sees theirs, small enough for a model', async (who, expected) => {
     const { body } = await post(seat(who), rpc('tools/list'));
     const { tools } = JSON.parse(body).result;

@@ -26,6 +26,8 @@ const TOOLS = [
   'get_context',
   'describe_tables',
   'select_rows',
+  'run_sql',
+  'reveal',
   'insert_rows',
   'update_rows',
   'delete_rows',

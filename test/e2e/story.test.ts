@@ -127,6 +127,8 @@ describe.each(CLIENTS)('%s', (_, connect, clientName) => {
       'get_context',
       'describe_tables',
       'select_rows',
+      'run_sql',
+      'reveal',
       'insert_rows',
       'update_rows',
       'delete_rows',
@@ -233,7 +235,7 @@ describe.each(CLIENTS)('%s', (_, connect, clientName) => {
   test('a viewer does not see what writes, and cannot call it', async () => {
     const viewer = await connect(axe(), createSignIn('vic@axellc.com', clientName));
     const { tools } = await viewer.list();
-    expect(tools.map(({ name }) => name)).toEqual(['get_context', 'describe_tables', 'select_rows']);
+    expect(tools.map(({ name }) => name)).toEqual(['get_context', 'describe_tables', 'select_rows', 'run_sql']);
     const args = { table: 'clients', rows: [{ name: 'x' }] };
     const answers = await Promise.all(
       ['insert_rows', 'insert_cows'].map(name =>

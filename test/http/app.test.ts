@@ -201,7 +201,8 @@ describe('origin', () => {
     expect(reply.status).toBe(200);
     expect(reply.headers).toMatchObject({
       'access-control-allow-origin': 'https://axe.example',
-      'access-control-expose-headers': 'WWW-Authenticate, Mcp-Session-Id, X-Request-Id, Retry-After',
+      'access-control-expose-headers':
+        'WWW-Authenticate, Mcp-Session-Id, X-Request-Id, Retry-After, RateLimit, RateLimit-Policy',
       vary: 'Origin',
     });
   });

@@ -35,7 +35,7 @@ async function expectRefusal(body: string | Buffer, status: number, code: string
   expect(JSON.parse(reply.body)).toMatchObject({ code, status, request_id: reply.headers['x-request-id'] });
 }
 
-describe('media types', () => {
+describe('F14: media types', () => {
   test.each([
     'application/json',
     'application/json; charset=utf-8',
@@ -66,7 +66,7 @@ describe('media types', () => {
   });
 });
 
-describe('size', () => {
+describe('F14: size', () => {
   test('exactly the limit is read, a byte more is 413', async () => {
     expect((await post(gateway, LIST.padEnd(200_000))).status).toBe(200);
     await expectRefusal(LIST.padEnd(200_001), 413, 'args/too-large');
@@ -90,7 +90,7 @@ describe('size', () => {
     expect(await closed).toContain('413');
   });
 
-  test('a body that never arrives is given up', async () => {
+  test('F13: a body that never arrives is given up', async () => {
     expect(await exchange(gateway, `${HEAD}${host}Content-Length: 50\r\n\r\n{"json`)).toContain('HTTP/1.1 408');
   });
 
@@ -103,7 +103,7 @@ describe('size', () => {
   });
 });
 
-describe('text', () => {
+describe('F15, F16: text', () => {
   test.each([
     ['not UTF-8', Buffer.from([0x22, 0xff, 0xfe, 0x22])],
     ['an overlong encoding', Buffer.from([0x22, 0xc0, 0xaf, 0x22])],

@@ -1,18 +1,20 @@
 import type { Access } from '../../src/access/authenticate.ts';
 import type { Caller } from '../../src/access/caller.ts';
-import { readCredential } from '../../src/access/credentials.ts';
+import { readCredentials } from '../../src/access/credentials.ts';
 import { errorOf, type Reason } from '../../src/access/refusal.ts';
 import type { Broker } from '../../src/broker/routes.ts';
 import { DEFAULT_GATEWAY_CONFIG, type GatewayConfig } from '../../src/config/gateway-config.ts';
 import type { Customer } from '../../src/customers/customer.ts';
 import { FrameError, unavailable } from '../../src/errors.ts';
-import { createApp } from '../../src/http/app.ts';
+import { type AppParts, createApp } from '../../src/http/app.ts';
 import type { HealthParts } from '../../src/http/health.ts';
 import { type Listening, listen } from '../../src/http/listen.ts';
 import { createMarks } from '../../src/http/marks.ts';
 import { createSites } from '../../src/http/sites.ts';
 import { createMcpEndpoint } from '../../src/mcp/endpoint.ts';
 import type { Observation, Observe } from '../../src/observe.ts';
+import { createRestEndpoint } from '../../src/rest/endpoint.ts';
+import { openApi } from '../../src/rest/openapi.ts';
 import type { Door, Outcome, RequestFacts, ToolListing } from '../../src/tools/door.ts';
 
 /** The real HTTP stack and MCP endpoint over a door of a few lines and an access that knows its tokens by heart. */
@@ -35,6 +37,7 @@ export interface GatewayOptions {
   /** Origin of a customer that names none; default: where the gateway listens. */
   origin?: string;
   health?: Partial<HealthParts>;
+  takeRate?: AppParts['takeRate'];
   http?: Partial<GatewayConfig['http']>;
   calls?: Partial<GatewayConfig['calls']>;
   slot?: string;
@@ -54,13 +57,17 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     calls: { ...DEFAULT_GATEWAY_CONFIG.calls, ...options.calls },
   };
   let { origin = '' } = options;
+  const door = options.door ?? createFixtureDoor();
   const marks = createMarks({ release: 'r1', slot: options.slot });
   const app = createApp({
     marks,
     sites: createSites(options.customersNow ?? (() => customers), customer => customer.origin ?? origin),
     access: options.access ?? fakeAccess(),
     broker: options.broker ?? NO_BROKER,
-    mcp: createMcpEndpoint({ door: options.door ?? createFixtureDoor(), release: 'r1', observe }),
+    mcp: createMcpEndpoint({ door, release: 'r1', observe }),
+    rest: createRestEndpoint(door),
+    takeRate: options.takeRate ?? (async () => NO_RATE),
+    openApi: at => openApi(door.all, { origin: at, release: 'r1' }),
     health: {
       facts: { customer: 'axe', slot: options.slot ?? null, release: 'r1' },
       checks: { database: async () => {} },
@@ -114,7 +121,7 @@ export function customerNamed(id: string, changes: Partial<Customer> = {}): Cust
 export function fakeAccess(): Access {
   return {
     async authenticate({ headers, url }, [customer]) {
-      const credential = readCredential(headers, url);
+      const credential = readCredentials(headers, url);
       if ('refused' in credential) throw errorOf(credential, 30);
       if (credential.token !== 'good' || !customer) {
         const named = REASONS.find(reason => reason === credential.token);
@@ -178,6 +185,7 @@ export function createFixtureDoor(more: Record<string, Run> = {}): FixtureDoor {
   return {
     calls,
     list: () => listings,
+    all: listings,
     nextWaiting: () => waiting.promise,
     async call(caller, tool, args, request) {
       calls.push({ caller, tool, args, request });
@@ -190,6 +198,8 @@ export function createFixtureDoor(more: Record<string, Run> = {}): FixtureDoor {
 }
 
 // Private
+
+const NO_RATE = { rule: { name: 'caller', perMinute: 0 }, isOver: false, remaining: 0, resetSeconds: 0 };
 
 const notThere = () => Promise.reject(new Error('The fixture has no broker.'));
 const NO_BROKER: Broker = {

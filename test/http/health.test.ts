@@ -94,7 +94,7 @@ describe('checks', () => {
   });
 });
 
-describe('overload', () => {
+describe('F24: overload', () => {
   test('more calls at once than agreed are 503, before their bodies are read', async () => {
     const door = createFixtureDoor();
     const here = await start({ door, calls: { maxConcurrent: 1 } });

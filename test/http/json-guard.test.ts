@@ -31,7 +31,7 @@ describe('what passes is what JSON.parse makes of it', () => {
   });
 });
 
-describe('what is refused', () => {
+describe('F15, F16: what is refused', () => {
   test.each([
     ['a level too deep', nested(MAX_DEPTH + 1)],
     ['a level too deep, in objects', '{"a":'.repeat(MAX_DEPTH + 1)],
@@ -59,6 +59,7 @@ describe('what is refused', () => {
     ['two values', '{} {}'],
     ['the wrong bracket', '[}'],
     ['too many brackets', ']]]]'],
+    ['a hundred thousand zeros before the last digit', `[0.1${'0'.repeat(100_000)}1]`],
     ['NaN', 'NaN'],
     ['Infinity', '[-Infinity]'],
     ['hexadecimal', '0x10'],
@@ -72,7 +73,7 @@ describe('what is refused', () => {
   });
 });
 
-test('nothing ever reaches a prototype', () => {
+test('F16: nothing ever reaches a prototype', () => {
   const parsed = parseJson('{"constructor":{"prototype":{"polluted":1}}}');
   expect(Object.getPrototypeOf(parsed)).toBe(Object.prototype);
   expect({}).not.toHaveProperty('polluted');

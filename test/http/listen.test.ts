@@ -84,7 +84,7 @@ describe('strangers', () => {
     expect(answer).toMatch(/^HTTP\/1.1 (400|403) /);
   });
 
-  test('headers that never end are given up', async () => {
+  test('F13: headers that never end are given up', async () => {
     const socket = await openSocket(gateway);
     const drip = setInterval(() => socket.write('x'), 50);
     const closed = untilClosed(socket);
@@ -140,7 +140,7 @@ describe('strangers', () => {
   });
 });
 
-test('no more connections than agreed', async () => {
+test('F12: no more connections than agreed', async () => {
   const gateway = await startGateway({ http: { maxConnections: 2 } });
   const held = [await openSocket(gateway), await openSocket(gateway)];
   expect(await exchange(gateway, live(gateway))).toBe('');
@@ -226,7 +226,7 @@ describe('drain', () => {
   });
 });
 
-test('a client that leaves is noticed by the call', async () => {
+test('F23: a client that leaves is noticed by the call', async () => {
   const door = createFixtureDoor();
   const gateway = await startGateway({ door });
   for (const body of [callTool('wait'), JSON.stringify([JSON.parse(callTool('wait'))])]) {

@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createCanCommand } from '../../src/operator/commands/can.ts';
@@ -28,6 +28,7 @@ test('every rule, the one that decides, what they may, and who may the rest', as
   rule 4  group:${GROUP} → view: is not reached
   rule 5  *@axellc.com → view: is not reached
 Rule 1 decides: role admin, entities axe, studio.
+  Personal data: in plain.
 ${TOOLS.map(({ name, title }) => `  yes  ${name.padEnd(15)}  ${title}`).join('\n')}`,
   });
 });
@@ -42,6 +43,7 @@ test('what only a token knows is left open', async () => {
   expect(out).toContain(
     'Rule 5 decides: role view, entities axe. But their token decides whether rule 2, 3, or 4 comes first',
   );
+  expect(out).toContain('Personal data: masked.');
   expect(out).toContain('yes  select_rows ');
   expect(out).toMatch(/no {3}insert_rows +the least role that has it is editor/);
   expect(out).toMatch(/no {3}plan_change +the least role that has it is dev/);
@@ -88,6 +90,34 @@ describe('not admitted', () => {
     expect(closed.exit).toBe(1);
     expect(closed.out).toContain('No rule matches: they are not admitted.');
     expect(closed.out).not.toContain('yes  ');
+  });
+});
+
+describe('personal data', () => {
+  const withReveal = createCanCommand([...TOOLS, { name: 'reveal', title: 'Reveal', right: 'pii:read' as const }]);
+
+  test('is read in plain, and revealed, only by a role that names the right', async () => {
+    const { out } = await run(withReveal, folder.path, 'ai@axellc.com reveal');
+    expect(out).toContain('Personal data: in plain.');
+    expect(out).toContain('yes  reveal');
+    const other = await run(withReveal, folder.path, 'anna@axellc.com reveal');
+    expect(other).toMatchObject({
+      exit: 1,
+      out: expect.stringContaining('no   reveal  the least role that has it is admin'),
+    });
+    expect(await answerTo('ai@axellc.com')).toMatchObject({ rights: ['pii:read'] });
+    expect(await answerTo('anna@axellc.com')).toMatchObject({ rights: [] });
+  });
+
+  test('every tool is not the right to it', async () => {
+    await using mine = await makeFolder();
+    await writeFile(
+      join(mine.path, 'config/roles.yaml'),
+      'roles:\n  admin: { tools: ["*"] }\n  dev: { tools: ["*", pii:read] }\n  editor: { tools: ["*"] }\n  view: { tools: ["*"] }\n',
+    );
+    const { exit, out } = await run(withReveal, mine.path, 'ai@axellc.com reveal');
+    expect(exit).toBe(1);
+    expect(out).toContain('no   reveal  the least role that has it is dev');
   });
 });
 

@@ -27,6 +27,7 @@ test('every mistake of every place, with where it stands', async () => {
     changed('role: admin', 'role: amdin', changed('    host:', '    hots:')),
   );
   await writeFile(join(folder.path, 'config/gateway.yaml'), 'http:\n  drain_second: 5\n');
+  await writeFile(join(folder.path, 'config/deploy.yaml'), 'watch:\n  second: 5\n');
   const { exit, out, err } = await run(check, folder.path, '--slot red', { FRAME_LISTEN: 'x' });
   expect({ exit, err }).toEqual({ exit: 2, err: '' });
   expect(out.split('\n')).toEqual([
@@ -35,7 +36,18 @@ test('every mistake of every place, with where it stands', async () => {
     'config/gateway.yaml:2:3  unknown key `drain_second`; did you mean `drain_seconds`?',
     'customers.yaml:5:5  unknown key `hots`; did you mean `host`?',
     'customers.yaml:16:37  config/roles.yaml has no role `amdin`; did you mean `admin`?',
+    'config/deploy.yaml:2:3  unknown key `second`; did you mean `seconds`?',
   ]);
+});
+
+test('a canary that customers.yaml lacks; and a machine has no deploy.yaml at all', async () => {
+  await using folder = await makeFolder();
+  const file = join(folder.path, 'config/deploy.yaml');
+  await writeFile(file, 'canary: nordwint\n');
+  const sentence = 'config/deploy.yaml:1:9  customers.yaml has no customer `nordwint`; did you mean `nordwind`?';
+  expect(await run(check, folder.path)).toMatchObject({ exit: 2, out: sentence });
+  await rm(file);
+  expect(await run(check, folder.path)).toMatchObject({ exit: 0 });
 });
 
 test('mistakes as JSON', async () => {

@@ -23,14 +23,14 @@ test('options, flags and words arrive, each in its place', async () => {
     return 75;
   });
   const line = 'scarf --table t --customer axe --dry - --listen=127.0.0.1:0 --json';
-  expect(await run(command, '/work', line)).toEqual({ exit: 75, out: '', err: '' });
+  expect(await run(command, '/here', line)).toEqual({ exit: 75, out: '', err: '' });
 });
 
 describe('--help', () => {
   test.each(['--help', '-h', 'scarf --help --nonsense'])('%s shows the usage and does nothing', async line => {
     const { exit, out, err } = await run(
       makeCommand(() => 1),
-      '/work',
+      '/here',
       line,
     );
     expect({ exit, err }).toEqual({ exit: 0, err: '' });
@@ -51,7 +51,7 @@ describe('wrong usage', () => {
   ])('%j', async (line, sentence) => {
     const { exit, out, err } = await run(
       makeCommand(() => 0),
-      '/work',
+      '/here',
       line,
     );
     expect({ exit, out }).toEqual({ exit: 2, out: '' });
@@ -62,7 +62,7 @@ describe('wrong usage', () => {
     const command = makeCommand(() => {
       throw new WrongUsage('Nobody knits that.');
     });
-    expect(await run(command, '/work', 'a')).toMatchObject({
+    expect(await run(command, '/here', 'a')).toMatchObject({
       exit: 2,
       err: expect.stringContaining('Nobody knits that.\n\nUsage'),
     });
@@ -72,12 +72,12 @@ describe('wrong usage', () => {
 test('wrong configuration is told as seen from the folder, names of variables as they are', async () => {
   const command = makeCommand(() => {
     throw new WrongConfiguration([
-      { file: '/work/config/roles.yaml', line: 3, column: 9, sentence: 'is wrong' },
+      { file: '/here/config/roles.yaml', line: 3, column: 9, sentence: 'is wrong' },
       { file: '/etc/customers.yaml', sentence: 'is missing' },
       { file: 'FRAME_SLOT', sentence: 'is empty' },
     ]);
   });
-  expect(await run(command, '/work', 'a')).toEqual({
+  expect(await run(command, '/here', 'a')).toEqual({
     exit: 2,
     out: '',
     err: 'config/roles.yaml:3:9  is wrong\n../etc/customers.yaml  is missing\nFRAME_SLOT  is empty',
@@ -88,5 +88,5 @@ test('anything else is for main to explain', async () => {
   const command = makeCommand(() => {
     throw new RangeError('a defect');
   });
-  await expect(run(command, '/work', 'a')).rejects.toThrow(RangeError);
+  await expect(run(command, '/here', 'a')).rejects.toThrow(RangeError);
 });

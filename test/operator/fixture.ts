@@ -9,6 +9,7 @@ export const TOOLS = [
   'get_context',
   'describe_tables',
   'select_rows',
+  'run_sql',
   'insert_rows',
   'update_rows',
   'delete_rows',

@@ -28,7 +28,7 @@ test('one customer, then all, then nothing to do', async () => {
   const first = await migrate('--customer nordwind');
   expect(first).toMatchObject({ exit: 0, err: '' });
   expect(first.out).toMatch(
-    /^nordwind: created nordwind\/nordwind:prod; \d+ walls built or mended; 1 migration applied\nserver: \d+ walls built or mended$/,
+    /^nordwind: created nordwind\/nordwind:prod; \d+ walls built or mended; 2 migrations applied\nserver: \d+ walls built or mended$/,
   );
   const second = await migrate();
   expect(second.out).toMatch(

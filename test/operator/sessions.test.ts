@@ -94,7 +94,7 @@ describe('sessions list', () => {
   test('lets no program write on the terminal', async () => {
     await database.signIn({ client: CURSOR });
     const { out } = await sessions('list');
-    expect(out).toContain('Cursor?[2J?? (unverified)');
+    expect(out).toContain('Cursor\\x1b[2J\\u{202e}\\x0a (unverified)');
     expect(out.split('\n')).toHaveLength(2);
   });
 

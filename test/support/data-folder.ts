@@ -2,7 +2,7 @@ import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { commandLineOf, isAlive } from '../../src/database/embedded-process.ts';
+import { commandLineOf, isAlive, run } from '../../src/database/embedded-process.ts';
 
 /** A folder for the embedded server of a test, which a server that root runs as `nobody` can enter too. */
 export async function makeDataFolder(): Promise<string> {
@@ -18,6 +18,7 @@ export async function removeDataFolder(folder: string): Promise<void> {
     for (const signal of ['SIGCONT', 'SIGQUIT'] as const) process.kill(pid, signal);
     while ((await commandLineOf(pid)).includes(folder)) await pause(10);
   }
+  await unmountBelow(folder);
   await rm(folder, { recursive: true, force: true, maxRetries: 5 });
 }
 
@@ -27,4 +28,12 @@ export async function removeDeadDataFolders(): Promise<void> {
     const pid = /^frame-test-(\d+)-/.exec(name)?.[1];
     if (pid && !isAlive(Number(pid))) await removeDataFolder(join(tmpdir(), name));
   }
+}
+
+// Private
+
+async function unmountBelow(folder: string): Promise<void> {
+  const mounts = await readFile('/proc/mounts', 'utf8').catch(() => '');
+  const points = mounts.split('\n').map(line => line.split(' ')[1] ?? '');
+  for (const point of points.filter(name => name.startsWith(`${folder}/`))) await run({}, 'umount', ['--lazy', point]);
 }

@@ -17,7 +17,7 @@ export interface OutsideProgram {
 export async function installOutsideProgram(name: string, version: string, entry: string): Promise<OutsideProgram> {
   const title = `${name} ${version}`;
   try {
-    const folder = join(await ownFolder(), `${name.replace(/\W+/g, '-')}-${version}`);
+    const folder = join(await keptFolder(), `${name.replace(/\W+/g, '-')}-${version}`);
     const script = join(folder, 'node_modules', name, entry);
     if (!existsSync(script)) await install(`${name}@${version}`, folder, script);
     return { title, script };
@@ -26,12 +26,8 @@ export async function installOutsideProgram(name: string, version: string, entry
   }
 }
 
-// Private
-
-const INSTALL_TIMEOUT_MS = 180_000;
-
-/** The name can be guessed: whoever made it first could have put a program of theirs in it. */
-async function ownFolder(): Promise<string> {
+/** Where such programs are kept. Its name can be guessed: whoever made it first could have put a program of theirs in it. */
+export async function keptFolder(): Promise<string> {
   const { uid } = userInfo();
   const folder = join(tmpdir(), `frame-outside-programs-${uid}`);
   await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -39,6 +35,10 @@ async function ownFolder(): Promise<string> {
   if (found.isDirectory() && found.uid === uid && (found.mode & 0o022) === 0) return folder;
   throw new Error(`${folder} is not a folder that only this user writes to`);
 }
+
+// Private
+
+const INSTALL_TIMEOUT_MS = 180_000;
 
 /** Two runs may do so at once: each makes a copy of its own, and the first one to be complete stays. */
 async function install(wanted: string, folder: string, script: string): Promise<void> {

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { inject } from 'vitest';
+import type { Breaker } from '../../src/database/breaker.ts';
 import { type Cluster, prepareCluster, SUPERUSER } from '../../src/database/embedded-cluster.ts';
 import { type Postmaster, startPostmaster } from '../../src/database/embedded-postmaster.ts';
-import { isAlive } from '../../src/database/embedded-process.ts';
 import type { Login } from '../../src/database/place.ts';
 import { createPools, type PoolLimits, type Pools, type PoolTimes } from '../../src/database/pools.ts';
 import { type DatabaseServer, openServer } from '../../src/database/server.ts';
@@ -69,16 +69,16 @@ export function testPools(
   server: DatabaseServer,
   {
     limits,
-    times,
     observe = observeNothing,
-  }: { limits?: Partial<PoolLimits>; times?: PoolTimes; observe?: Observe } = {},
+    ...more
+  }: { limits?: Partial<PoolLimits>; times?: PoolTimes; observe?: Observe; breaker?: Breaker } = {},
 ): Pools {
   return createPools({
     server: server.address,
     passwordOf: role => role,
     limits: { ...POOL_LIMITS, ...limits },
     observe,
-    times,
+    ...more,
   });
 }
 
@@ -98,26 +98,35 @@ export interface OwnPostgres {
   remove(): Promise<void>;
 }
 
-export async function startOwnPostgres(): Promise<OwnPostgres> {
+export interface OwnPostgresOptions {
+  /** What happens to the files of the cluster before it starts. */
+  prepare?: (cluster: Cluster) => Promise<void>;
+}
+
+export async function startOwnPostgres({ prepare }: OwnPostgresOptions = {}): Promise<OwnPostgres> {
   const folder = await makeDataFolder();
   await copyCluster(inject('postgres').template, folder);
   const cluster = await prepareCluster(folder);
+  await prepare?.(cluster);
   let postmaster = await startPostmaster(cluster);
   const { port } = postmaster;
   const url = urlOf(cluster, postmaster);
-  const signalAll = async (signal: NodeJS.Signals) => {
-    for (const pid of [postmaster.pid, ...(await childrenOf(postmaster.pid))]) sendSignal(pid, signal);
+  const signalAll = async (signal: NodeJS.Signals): Promise<number[]> => {
+    const all = [postmaster.pid, ...(await childrenOf(postmaster.pid))];
+    for (const pid of all) sendSignal(pid, signal);
+    return all;
   };
   return {
     server: await openServer({ databaseUrl: url, dataFolder: folder, observe: observeNothing }),
     url,
     pid: () => postmaster.pid,
     async kill() {
-      await signalAll('SIGKILL');
-      while (isAlive(postmaster.pid)) await pause(10);
+      // One that was born meanwhile, or still dies, holds the shared memory, and the next postmaster would not start.
+      sendSignal(postmaster.pid, 'SIGSTOP');
+      for (const pid of await signalAll('SIGKILL')) while (!(await isGone(pid))) await pause(10);
     },
-    freeze: () => signalAll('SIGSTOP'),
-    thaw: () => signalAll('SIGCONT'),
+    freeze: async () => void (await signalAll('SIGSTOP')),
+    thaw: async () => void (await signalAll('SIGCONT')),
     async start() {
       postmaster = await startPostmaster(cluster, port);
     },
@@ -157,6 +166,12 @@ async function childrenOf(pid: number): Promise<number[]> {
     .split('\n')
     .map(line => line.trim().split(/\s+/).map(Number));
   return pairs.flatMap(([child, parent]) => (child && parent === pid ? [child] : []));
+}
+
+/** With its memory: what is left of it at most waits for its parent. */
+async function isGone(pid: number): Promise<boolean> {
+  const state = await promisify(execFile)('ps', ['-o', 'stat=', '-p', `${pid}`]).catch(() => ({ stdout: '' }));
+  return state.stdout === '' || state.stdout.startsWith('Z');
 }
 
 function sendSignal(pid: number, signal: NodeJS.Signals): void {

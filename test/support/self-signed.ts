@@ -1,10 +1,13 @@
 import { generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 
 /** A key and a certificate for it, made on the spot: a repository is no place for keys, not even for those of tests. */
-export function selfSigned(hostname: string): { key: string; cert: string } {
+export function selfSigned(
+  hostname: string,
+  { from = Date.now() - DAY_MS, to = Date.now() + DAY_MS } = {},
+): { key: string; cert: string } {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const name = sequence(set(sequence(oid(2, 5, 4, 3), utf8(hostname))));
-  const validity = sequence(utcTime(Date.now() - DAY_MS), utcTime(Date.now() + DAY_MS));
+  const validity = sequence(utcTime(from), utcTime(to));
   const altName = sequence(oid(2, 5, 29, 17), octets(sequence(tagged(0x82, Buffer.from(hostname)))));
   const version3 = tagged(0xa0, integer(Buffer.from([2])));
   const spki = publicKey.export({ type: 'spki', format: 'der' });

@@ -66,9 +66,10 @@ describe('the catalog', () => {
     expect(findColumn(orders, 'customer_id')).toMatchObject({
       references: 'customers',
       comment: 'Who bought',
-      pii: true,
+      pii: 'other',
+      seal: undefined,
     });
-    expect(findColumn(orders, 'status')).toMatchObject({ check: { one_of: ['new', 'paid'] }, pii: false });
+    expect(findColumn(orders, 'status')).toMatchObject({ check: { one_of: ['new', 'paid'] }, pii: undefined });
     expect(orders.columns.filter(column => column.isProtected).map(({ name }) => name)).toEqual([
       'id',
       'created_at',

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import {
+  type ColumnComment,
   readCheckComment,
   readColumnComment,
   writeCheckComment,
@@ -48,27 +49,42 @@ describe('names', () => {
 });
 
 describe('comments', () => {
+  const [table, column] = ['6f0c0000-0000-4000-8000-00000000000a', '6f0c0000-0000-4000-8000-00000000000b'];
+  const OPEN = { kind: 'other', sealed: undefined } as const;
+  const SEALED = { kind: 'email', sealed: { type: 'text', tableId: table, columnId: column } } as const;
+  const MARK = `[pii email text ${table} ${column}]`;
+
   test.each([
-    [null, { text: undefined, pii: false }],
-    ['', { text: undefined, pii: false }],
-    ['Mail address', { text: 'Mail address', pii: false }],
-    ['[pii]', { text: undefined, pii: true }],
-    ['Mail\naddress\n[pii]\n', { text: 'Mail\naddress', pii: true }],
-    ['about [pii]', { text: 'about [pii]', pii: false }],
-    ['[pii]\nafter it', { text: '[pii]\nafter it', pii: false }],
+    [null, { text: undefined, mark: undefined }],
+    ['', { text: undefined, mark: undefined }],
+    ['Mail address', { text: 'Mail address', mark: undefined }],
+    ['[pii]', { text: undefined, mark: OPEN }],
+    ['Mail\naddress\n[pii]\n', { text: 'Mail\naddress', mark: OPEN }],
+    [`Mail\n${MARK}`, { text: 'Mail', mark: SEALED }],
+    [`${MARK}\n[pii]`, { text: undefined, mark: OPEN }],
+    ['[pii phone]', { text: undefined, mark: { kind: 'phone', sealed: undefined } }],
+    ['about [pii]', { text: 'about [pii]', mark: undefined }],
+    ['[pii]\nafter it', { text: '[pii]\nafter it', mark: undefined }],
+    ['[pii e-mail]', { text: '[pii e-mail]', mark: undefined }],
+    [`[pii email text ${table}]`, { text: `[pii email text ${table}]`, mark: undefined }],
+    [MARK.replace('text', 'boolean'), { text: MARK.replace('text', 'boolean'), mark: undefined }],
+    [MARK.toUpperCase(), { text: MARK.toUpperCase(), mark: undefined }],
   ])('%j is read', (comment, read) => {
     expect(readColumnComment(comment)).toEqual(read);
   });
 
-  test.each([
-    [{ text: 'Mail', pii: true }, 'Mail\n[pii]'],
-    [{ pii: true }, '[pii]'],
-    [{ pii: false }, ''],
-    [{ text: 'Mail\n [pii] \n[pii]', pii: false }, 'Mail'],
-    [{ text: '[pii]', pii: false }, ''],
+  test.each<[Partial<ColumnComment>, string]>([
+    [{ text: 'Mail', mark: OPEN }, 'Mail\n[pii other]'],
+    [{ mark: SEALED }, MARK],
+    [{ text: 'Mail', mark: SEALED }, `Mail\n${MARK}`],
+    [{}, ''],
+    [{ text: 'Mail\n [pii] \n[pii]', mark: undefined }, 'Mail'],
+    [{ text: '[pii]', mark: undefined }, ''],
+    [{ text: `mine\n${MARK.replace(column, table)}`, mark: SEALED }, `mine\n${MARK}`],
+    [{ text: MARK, mark: undefined }, ''],
   ])('%j is written, and text cannot set the mark', (comment, written) => {
     expect(writeColumnComment(comment)).toBe(written);
-    expect(readColumnComment(written).pii).toBe(comment.pii);
+    expect(readColumnComment(written).mark).toEqual(comment.mark);
   });
 
   test('a check comes back as it was asked for', () => {

@@ -33,7 +33,8 @@ export function sampleColumn(name: string, type: ColumnType, changes: Partial<Co
     check: undefined,
     references: undefined,
     comment: undefined,
-    pii: false,
+    pii: undefined,
+    seal: undefined,
     isProtected: isSystemColumn(name, type),
     ...changes,
   };

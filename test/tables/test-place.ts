@@ -1,4 +1,7 @@
 import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Caller } from '../../src/access/caller.ts';
 import type { AuditLog } from '../../src/audit/audit.ts';
 import type { Customer, Entity } from '../../src/customers/customer.ts';
@@ -6,11 +9,14 @@ import { CONTROL_DATABASE, loginOf, type Place } from '../../src/database/place.
 import { createPools, type Pools, type Result } from '../../src/database/pools.ts';
 import { provision } from '../../src/database/provision.ts';
 import { readPlaces } from '../../src/database/registry.ts';
+import { createSqlSessions } from '../../src/database/sql-sessions.ts';
 import { observeNothing } from '../../src/observe.ts';
 import { Secret } from '../../src/secret.ts';
 import { type Catalog, createCatalog } from '../../src/tables/catalog.ts';
 import type { Answer, Means, Tool } from '../../src/tools/tool.ts';
+import { createDataKeys } from '../../src/vault/data-keys.ts';
 import { createKeyring } from '../../src/vault/keyring.ts';
+import { type KeyStore, makeDataKeys } from '../../src/vault/make-data-keys.ts';
 import { type OwnPostgres, startOwnPostgres } from '../support/postgres.ts';
 
 /** A provisioned schema on a Postgres of its own, and all that a data tool needs to work on it. */
@@ -20,6 +26,8 @@ export interface TestPlace {
   pools: Pools;
   catalog: Catalog;
   means: Means;
+  /** Where the keys of its personal data are. */
+  keyStore: KeyStore;
   /** The clock of `means`. */
   clock: { now: number };
   /** One statement of a designer; the catalog forgets what it knew. `$s` is the schema. */
@@ -44,11 +52,24 @@ export async function openTestPlace(options: { port?: (port: number) => Promise<
     limits: LIMITS,
     observe: observeNothing,
   });
+  const sql = createSqlSessions({
+    server: { ...address, port },
+    passwordOf: keyring.rolePassword,
+    pools: LIMITS,
+    limits: { perCaller: 1, perPlace: 3, total: 12, waitMs: 10_000, maxAnswerBytes: 2_000_000 },
+    observe: observeNothing,
+  });
   const clock = { now: Date.now() };
+  const folder = await mkdtemp(join(tmpdir(), 'frame-keys-'));
+  const keyStore = { pools, folder };
+  await makeDataKeys(keyStore, [place]);
+  const dataKeys = createDataKeys({ ...keyStore, observe: observeNothing, now: () => performance.now() });
   const catalog = createCatalog({ pools, now: () => clock.now, ttlMs: 30_000 });
   const means: Means = {
     pools,
+    sql,
     catalog,
+    dataKeys,
     keyring,
     audit: noAudit,
     limits: {
@@ -60,7 +81,7 @@ export async function openTestPlace(options: { port?: (port: number) => Promise<
       cursorMinutes: 60,
       softDropDays: 7,
     },
-    toolNames: [],
+    tools: [],
     leastRoleFor: () => undefined,
     now: () => clock.now,
   };
@@ -70,6 +91,7 @@ export async function openTestPlace(options: { port?: (port: number) => Promise<
     pools,
     catalog,
     means,
+    keyStore,
     clock,
     async design(text) {
       catalog.forget(place);
@@ -87,8 +109,9 @@ export async function openTestPlace(options: { port?: (port: number) => Promise<
       return (await tool.run(call, input)).result;
     },
     async remove() {
-      await pools.close();
+      await Promise.all([pools.close(), sql.close()]);
       await postgres.remove();
+      await rm(folder, { recursive: true, force: true });
     },
   };
 }

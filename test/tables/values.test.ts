@@ -139,4 +139,10 @@ describe('a value on its way out', () => {
     expect(exactNumber('1e-400')).toBe('1e-400');
     expect(exactNumber('1234567890123456.75')).toBe('1234567890123456.75');
   });
+
+  test('F15: a number with a hundred thousand zeros before its last digit holds nobody up', () => {
+    const long = `0.1${'0'.repeat(100_000)}1`;
+    expect(exactNumber(long)).toBe(long);
+    expect(exactNumber(long.slice(0, -1))).toBe(0.1);
+  });
 });

@@ -34,8 +34,17 @@ export function fakeMeans(): FakeMeans {
     clock: { now: 1_800_000_000_000 },
     failFrom: Number.POSITIVE_INFINITY,
     now: () => means.clock.now,
-    pools: { query: missing, transaction: missing, listen: missing, depth: missing, close: async () => {} },
+    pools: {
+      query: missing,
+      transaction: missing,
+      readUntrusted: missing,
+      listen: missing,
+      depth: missing,
+      close: async () => {},
+    },
     catalog: { tables: missing, table: missing, changed: missing, forget: missing, forgetAll: missing, renew: missing },
+    sql: { read: missing, depth: missing, close: missing },
+    dataKeys: { of: missing, renew: missing, reportBroken: missing, forget: missing, forgetAll: missing },
     keyring: createKeyring(new Secret(randomBytes(32))),
     audit: {
       async append(entry) {
@@ -59,7 +68,7 @@ export function fakeMeans(): FakeMeans {
       cursorMinutes: 60,
       softDropDays: 7,
     },
-    toolNames: ['read_it', 'write_it', 'nowhere'],
+    tools: [{ name: 'read_it' }, { name: 'write_it' }, { name: 'nowhere' }],
     leastRoleFor: tool => (tool === 'write_it' ? 'editor' : 'view'),
   };
   return means;
@@ -77,6 +86,7 @@ export function callerOf(entities: readonly Entity[], tools: ReadonlySet<string>
     person: { tenantId: 'tenant', objectId: 'object', name: 'Ai Tanaka', username: 'ai@axe.example' },
     role: 'admin',
     tools,
+    rights: new Set(['pii:read']),
     entities,
     scopes: ['access_as_user'],
     rule: 'ai@axe.example',
@@ -123,6 +133,7 @@ export function openBench(caller = callerOf([entity('axe', 'prod')])): Bench {
       id === 'unborn'
         ? undefined
         : { customer, entity: id, environment, database: 'd', schema: `${id}_${environment}`, roleId: 'r' },
+    takeRate: async () => {},
     callSeconds: 60,
     observe: observation => observations.push(observation),
   });

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -14,6 +15,7 @@ const door = createDoor({
   catalogue: CATALOGUE,
   means: fakeMeans(),
   findPlace: () => undefined,
+  takeRate: async () => {},
   callSeconds: 60,
   observe: () => {},
 });
@@ -41,6 +43,17 @@ describe.each([...roles.value])('%s', (_, tools) => {
     const names = CATALOGUE.map(({ name }) => name).filter(name => tools.has('*') || tools.has(name));
     expect(door.list(caller).map(({ name }) => name)).toEqual(names);
     expect(door.list(callerOf(WIDE, new Set([...tools].reverse())))).toBe(door.list(caller));
+  });
+});
+
+/**
+ * What each role is told about the tools. Text that a model reads is part of what people agreed to: a change of it is a
+ * change of ours, seen in review, and never one of data.
+ */
+describe('what a role is told', () => {
+  test.each([...roles.value])('%s', (role, tools) => {
+    const text = JSON.stringify(door.list(callerOf(SHAPES['two environments'], tools)));
+    expect([role, hash('sha256', text, 'base64url')]).toMatchSnapshot();
   });
 });
 
@@ -73,6 +86,8 @@ describe('every tool', () => {
       get_context: 'read',
       describe_tables: 'read',
       select_rows: 'read',
+      run_sql: 'read',
+      reveal: 'read',
       insert_rows: 'write',
       update_rows: 'destructive',
       delete_rows: 'destructive',

@@ -3,16 +3,17 @@ import type { Caller } from '../../src/access/caller.ts';
 import { withinScopes } from '../../src/access/rights.ts';
 import type { AuditEntry } from '../../src/audit/audit.ts';
 import { DEFAULT_GATEWAY_CONFIG } from '../../src/config/gateway-config.ts';
+import { rightsOf } from '../../src/config/roles.ts';
 import { observeNothing } from '../../src/observe.ts';
 import { createDoor } from '../../src/tools/call-tool.ts';
-import { CATALOGUE, TOOL_NAMES } from '../../src/tools/catalogue.ts';
+import { CATALOGUE } from '../../src/tools/catalogue.ts';
 import type { Door } from '../../src/tools/door.ts';
 import type { Means } from '../../src/tools/tool.ts';
 import { sampleCustomer } from '../access/fixtures.ts';
 
 // What a person agreed to, behind the door: no tool that writes is there for somebody who chose "read only".
 
-const READERS = ['get_context', 'describe_tables', 'select_rows', 'plan_change', 'search_audit'];
+const READERS = ['get_context', 'describe_tables', 'select_rows', 'run_sql', 'reveal', 'plan_change', 'search_audit'];
 
 let recorded: AuditEntry[];
 let door: Door;
@@ -23,7 +24,15 @@ beforeEach(() => {
     throw new Error('not needed here');
   };
   const means: Means = {
-    pools: { query: notNeeded, transaction: notNeeded, listen: notNeeded, depth: notNeeded, close: notNeeded },
+    pools: {
+      query: notNeeded,
+      transaction: notNeeded,
+      readUntrusted: notNeeded,
+      listen: notNeeded,
+      depth: notNeeded,
+      close: notNeeded,
+    },
+    sql: { read: notNeeded, depth: notNeeded, close: notNeeded },
     catalog: {
       table: notNeeded,
       tables: notNeeded,
@@ -39,13 +48,21 @@ beforeEach(() => {
       sweep: notNeeded,
       close: notNeeded,
     },
+    dataKeys: { of: notNeeded, renew: notNeeded, reportBroken: notNeeded, forget: notNeeded, forgetAll: notNeeded },
     keyring: { rolePassword: notNeeded, digest: notNeeded, seal: notNeeded, open: notNeeded },
     limits: DEFAULT_GATEWAY_CONFIG.results,
-    toolNames: [...TOOL_NAMES],
+    tools: CATALOGUE,
     leastRoleFor: () => 'admin',
     now: () => 0,
   };
-  door = createDoor({ catalogue: CATALOGUE, means, findPlace: notNeeded, callSeconds: 5, observe: observeNothing });
+  door = createDoor({
+    catalogue: CATALOGUE,
+    means,
+    findPlace: notNeeded,
+    takeRate: async () => {},
+    callSeconds: 5,
+    observe: observeNothing,
+  });
 });
 
 function callerWith(scopes: readonly string[], granted: ReadonlySet<string> = new Set(['*'])): Caller {
@@ -55,6 +72,7 @@ function callerWith(scopes: readonly string[], granted: ReadonlySet<string> = ne
     person: { tenantId: 't', objectId: 'o', name: 'Ada', username: 'ada@axe.example' },
     role: 'dev',
     ...withinScopes(granted, scopes, CATALOGUE),
+    rights: rightsOf(new Set(['pii:read'])),
     entities: customer.entities,
     scopes,
     client: 'Claude',
@@ -90,6 +108,8 @@ describe('read only', () => {
         may_call: ['get_context', 'select_rows'],
         may_not_call: [
           { tool: 'describe_tables', needs_role: 'admin' },
+          { tool: 'run_sql', needs_role: 'admin' },
+          { tool: 'reveal', needs_role: 'admin' },
           { tool: 'insert_rows', needs_scope: 'frame:write' },
           { tool: 'update_rows', needs_role: 'admin' },
           { tool: 'delete_rows', needs_role: 'admin' },

@@ -83,7 +83,7 @@ describe('its pages', () => {
 });
 
 test('the record of a search has its question, not its cursor', () => {
-  expect(searchAudit.summarize(searchAudit.input.parse({ tool: 'x', cursor: 'sealed' }))).toEqual({
+  expect(searchAudit.summarize(searchAudit.input.parse({ tool: 'x', cursor: 'sealed' }), fakeMeans())).toEqual({
     tool: 'x',
     cursor: true,
   });

@@ -1,4 +1,4 @@
-import { leastRoleFor, type Roles } from '../../config/roles.ts';
+import { leastRoleFor, type Right, type Roles, rightsOf } from '../../config/roles.ts';
 import { readSettings } from '../../config/settings.ts';
 import { entitiesOf, explain, type Judgement, whyStranger } from '../../customers/access-rules.ts';
 import type { Customer, Customers } from '../../customers/customer.ts';
@@ -10,6 +10,7 @@ import { type Command, defineCommand, EXIT, type Io, WrongUsage } from '../comma
 export interface ToolName {
   name: string;
   title: string;
+  right?: Right;
 }
 
 /** Answers from the files alone. It sees no token: where one would decide, it says so. */
@@ -77,6 +78,7 @@ interface Answer {
   depends_on: number[];
   tools: string[];
   others: { tool: string; least_role: string | undefined }[];
+  rights: Right[];
 }
 
 function findCustomer(customers: Customers, pinnedTo: string | undefined, email: string): Customer | undefined {
@@ -96,7 +98,8 @@ function conclude(
   const reached = first === -1 ? judgements : judgements.slice(0, first + 1);
   const rule = judgements[first]?.rule;
   const granted = roles.get(rule?.role ?? '');
-  const has = (tool: ToolName) => granted?.has('*') || granted?.has(tool.name);
+  const has = ({ name, right }: ToolName) =>
+    (granted?.has('*') || granted?.has(name)) && (right === undefined || granted.has(right));
   return {
     customer: customer.id,
     rules: judgements.map(({ rule: { number, text, role }, outcome, why }, i) => ({
@@ -111,7 +114,10 @@ function conclude(
     entities: rule ? entitiesOf(customer, rule).map(({ id }) => id) : [],
     depends_on: reached.filter(({ outcome }) => outcome === 'unknown').map(judgement => judgement.rule.number),
     tools: tools.filter(has).map(({ name }) => name),
-    others: tools.filter(tool => !has(tool)).map(({ name }) => ({ tool: name, least_role: leastRoleFor(roles, name) })),
+    others: tools
+      .filter(tool => !has(tool))
+      .map(({ name, right }) => ({ tool: name, least_role: leastRoleFor(roles, name, right) })),
+    rights: [...rightsOf(granted ?? new Set())],
   };
 }
 
@@ -121,6 +127,7 @@ function printAnswer(email: string, customer: Customer, answer: Answer, tools: r
   out(verdictOf(answer));
   // Before the token has spoken nobody can say which tools they get.
   if (!answer.admitted && answer.depends_on.length > 0) return;
+  if (answer.admitted) out(`  Personal data: ${answer.rights.includes('pii:read') ? 'in plain' : 'masked'}.`);
   const width = Math.max(...tools.map(({ name }) => name.length));
   for (const { name, title } of tools) {
     const other = answer.others.find(({ tool }) => tool === name);

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { readDeployConfig } from '../../config/deploy-config.ts';
 import { inspectSettings, type Settings } from '../../config/settings.ts';
 import type { Customers } from '../../customers/customer.ts';
 import { readCustomers, servedCustomers } from '../../customers/customers-file.ts';
@@ -11,8 +12,8 @@ export function createCheckCommand(toolNames: ReadonlySet<string>): Command {
   return defineCommand({
     usage: `Usage: frame check [options]
 
-Reads all configuration (environment, gateway.yaml, roles.yaml, customers.yaml, the master key) and prints every mistake as
-file:line:column  sentence. Exit code 2 if there is any.`,
+Reads all configuration (environment, gateway.yaml, roles.yaml, deploy.yaml, customers.yaml, the master key) and prints
+every mistake as file:line:column  sentence. Exit code 2 if there is any.`,
     options: {},
     async run({ flags, isJson }, io) {
       const { settings, mistakes } = await inspectSettings(io.env, flags, io.cwd, { toolNames });
@@ -26,6 +27,7 @@ file:line:column  sentence. Exit code 2 if there is any.`,
         servedCustomers(read, settings.customer);
         return read;
       });
+      await collect(mistakes, () => readDeployConfig(settings.configFolder, customers?.all));
       await collect(mistakes, () => readKeyThatIsThere(settings));
       if (!customers || mistakes.length > 0) return refuse(mistakes, isJson, io);
       return approve(customers, roles.size, isJson, io);

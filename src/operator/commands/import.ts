@@ -1,12 +1,10 @@
-import { type AuditLog, createAuditLog } from '../../audit/audit.ts';
 import { readSettings, type Settings } from '../../config/settings.ts';
 import { type Customer, ENVIRONMENTS, type Environment } from '../../customers/customer.ts';
 import { readCustomers, servedCustomers } from '../../customers/customers-file.ts';
-import { AUDIT_LOGIN, CONTROL_LOGIN, type Place } from '../../database/place.ts';
+import { CONTROL_LOGIN, type Place } from '../../database/place.ts';
 import { readPlaces } from '../../database/registry.ts';
 import { orDidYouMean } from '../../did-you-mean.ts';
-import { toFrameError, unavailable } from '../../errors.ts';
-import { observeNothing } from '../../observe.ts';
+import { unavailable } from '../../errors.ts';
 import { createCatalog } from '../../tables/catalog.ts';
 import { defineCommand, EXIT, WrongUsage } from '../command.ts';
 import { openImportFile } from '../import/file.ts';
@@ -14,6 +12,7 @@ import { load } from '../import/load.ts';
 import { createProgress } from '../import/progress.ts';
 import { survey } from '../import/survey.ts';
 import { type OpenDatabase, openDatabase } from '../open-database.ts';
+import { openAudit, recordDeed } from '../record-deed.ts';
 
 /** Loads a file into a table, all of it or nothing. */
 export const importCommand = defineCommand({
@@ -47,9 +46,11 @@ nothing is loaded. The environment is prod unless it is named. Times without a z
     const catalog = createCatalog({ pools: database.pools, now: Date.now, ttlMs: 60_000 });
     const loading = createProgress('loading', file.bytes, io.status);
     const started = performance.now();
-    const { created } = await recorded(audit, place, { table, rows: found.rows }, () =>
-      load({ database, catalog, place, table, file, survey: found, onProgress: loading.show }).finally(loading.clear),
-    );
+    const asked = { table, rows: found.rows };
+    const deed = { customer: customer.id, entity, environment, tool: 'import', arguments: asked };
+    const work = () =>
+      load({ database, catalog, place, table, file, survey: found, onProgress: loading.show }).finally(loading.clear);
+    const { created } = await recordDeed(audit, deed, work, () => ({ rows: found.rows }));
 
     const seconds = (performance.now() - started) / 1000;
     const rate = Math.round(found.rows / seconds);
@@ -109,37 +110,4 @@ async function findPlace(
   const place = places.find(known => known.entity === entity && known.environment === environment);
   if (place) return place;
   throw unavailable(`${entity}:${environment} has no schema yet.`, { hint: 'Run `frame migrate` first.' });
-}
-
-function openAudit({ gateway }: Settings, { pools }: OpenDatabase): AuditLog {
-  return createAuditLog({ pools, login: AUDIT_LOGIN, limits: gateway.audit, observe: observeNothing, now: Date.now });
-}
-
-/** The operator's deed in the company's record: what was meant before, what came of it after. */
-async function recorded<T>(
-  audit: AuditLog,
-  { customer, entity, environment }: Place,
-  facts: { table: string; rows: number },
-  work: () => Promise<T>,
-): Promise<T> {
-  const entry = {
-    requestId: crypto.randomUUID(),
-    customer,
-    entity,
-    environment,
-    actor: { system: 'operator' },
-    tool: 'import',
-    arguments: facts,
-  };
-  await audit.append({ ...entry, at: Date.now(), phase: 'intent' });
-  try {
-    const result = await work();
-    await audit.append({ ...entry, at: Date.now(), phase: 'outcome', outcome: 'ok', rows: facts.rows });
-    return result;
-  } catch (thrown) {
-    const { code } = toFrameError(thrown);
-    const outcome = code === 'outcome-unknown' ? 'unknown' : 'refused';
-    await audit.append({ ...entry, at: Date.now(), phase: 'outcome', outcome, code });
-    throw thrown;
-  }
 }

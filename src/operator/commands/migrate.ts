@@ -3,6 +3,7 @@ import { readCustomers, servedCustomers } from '../../customers/customers-file.t
 import { type CustomerReport, type ProvisionReport, provision } from '../../database/provision.ts';
 import { FrameError } from '../../errors.ts';
 import { observeNothing } from '../../observe.ts';
+import { prepareDataKeys } from '../../vault/prepare-data-keys.ts';
 import { defineCommand, EXIT, type Io, WrongUsage } from '../command.ts';
 import { openDatabase } from '../open-database.ts';
 
@@ -11,7 +12,8 @@ export const migrateCommand = defineCommand({
   usage: `Usage: frame migrate [options]
 
 Creates or upgrades databases, schemas, logins and rights for all customers in customers.yaml. Safe to repeat and to
-race. No data is ever dropped. Exit code 75 when another one, or a lock on a table, is in the way for too long.
+race. No data is ever dropped. An entity that has no keys for personal data gets them, in a file of its own; one that has
+some keeps them, and its key file must be there. Exit code 75 when another one, or a lock on a table, is in the way for too long.
   --wait SECONDS      how long another one may take; default: 60`,
   options: { wait: { type: 'string', default: '60' } },
   async run({ values: { wait }, flags, isJson }, io) {
@@ -25,6 +27,7 @@ race. No data is ever dropped. Exit code 75 when another one, or a lock on a tab
       const report = await provision(database.server, customers, database.passwordOf, observeNothing, {
         lockWaitSeconds: Number(wait),
       });
+      await prepareDataKeys(database.keyStore, customers, { mayMake: true });
       print(settings.customer ? onlyOf(settings.customer, report) : report, isJson, io);
       return EXIT.ok;
     } catch (thrown) {

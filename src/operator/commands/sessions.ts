@@ -1,13 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import type { SignInSession } from '../../access/session.ts';
 import { type LiveSession, listSessions, revokeSessions, runOn, type SessionFilter } from '../../access/sessions.ts';
-import { createAuditLog } from '../../audit/audit.ts';
 import { readSettings, type Settings } from '../../config/settings.ts';
-import { AUDIT_LOGIN } from '../../database/place.ts';
-import type { Pools } from '../../database/pools.ts';
-import { observeNothing } from '../../observe.ts';
 import { defineCommand, EXIT, type Io, WrongUsage } from '../command.ts';
-import { openDatabase } from '../open-database.ts';
+import { type OpenDatabase, openDatabase } from '../open-database.ts';
+import { openAudit } from '../record-deed.ts';
+import { inColumns } from '../remote/measure.ts';
+import { plain } from '../remote/plain.ts';
 
 /** Who is signed in through the gateway, and their end. */
 export const sessionsCommand = defineCommand({
@@ -54,22 +53,14 @@ async function revoke(settings: Settings, filter: SessionFilter, isJson: boolean
   await using database = await openDatabase({ ...settings, masterKeyMayBeCreated: false }, []);
   const revoked = await revokeSessions(runOn(database.pools), filter, 'revoked-by-operator', Date.now());
   if (isJson) io.out(JSON.stringify(revoked.map(({ id }) => id)));
-  else
-    for (const { id, person, client } of revoked)
-      io.out(printable(`revoked ${id}  ${person.username}  ${client.name}`));
-  await record(revoked, database.pools, settings);
+  else for (const { id, person, client } of revoked) io.out(plain(`revoked ${id}  ${person.username}  ${client.name}`));
+  await record(revoked, database, settings);
   if (revoked.length === 0) io.err('Nobody is signed in like that.');
   return revoked.length > 0 ? EXIT.ok : EXIT.failed;
 }
 
-async function record(revoked: readonly SignInSession[], pools: Pools, { gateway }: Settings): Promise<void> {
-  const audit = createAuditLog({
-    pools,
-    login: AUDIT_LOGIN,
-    limits: { ...gateway.audit, queue: Math.max(gateway.audit.queue, revoked.length) },
-    observe: observeNothing,
-    now: Date.now,
-  });
+async function record(revoked: readonly SignInSession[], database: OpenDatabase, settings: Settings): Promise<void> {
+  const audit = openAudit(settings, database, revoked.length);
   const requestId = randomUUID();
   await Promise.all(
     revoked.map(({ id, customer, person, client }) =>
@@ -118,22 +109,10 @@ function toTable(sessions: readonly LiveSession[]): string[] {
     ...[createdAt, lastUsedAt, idleUntil].map(toMinute),
   ]);
   const all = [['SESSION', 'CUSTOMER', 'PERSON', 'CLIENT', 'SCOPE', 'SINCE', 'LAST USED', 'UNTIL'], ...rows];
-  const table = all.map(row => row.map(printable));
-  const widths = table[0]?.map((_, column) => Math.max(...table.map(row => row[column]?.length ?? 0))) ?? [];
-  return table.map(row =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  );
+  return inColumns(all.map(row => row.map(plain)));
 }
 
 /** `2026-11-20 12:00Z` */
 function toMinute(time: number): string {
   return `${new Date(time).toISOString().slice(0, 16).replace('T', ' ')}Z`;
-}
-
-/** Programs name themselves: what would move the cursor or turn the writing must not reach the terminal. */
-function printable(text: string): string {
-  return text.replaceAll(/\p{C}|[\u2028\u2029]/gu, '?');
 }

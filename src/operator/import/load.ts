@@ -1,5 +1,5 @@
-import { openConnection } from '../../database/connect.ts';
-import { loginOf, type Place } from '../../database/place.ts';
+import type { Connection } from '../../database/connect.ts';
+import type { Place } from '../../database/place.ts';
 import { quoteName } from '../../database/quote.ts';
 import { runTransaction } from '../../database/transaction.ts';
 import { didYouMean } from '../../did-you-mean.ts';
@@ -8,11 +8,14 @@ import type { Catalog } from '../../tables/catalog.ts';
 import { explain } from '../../tables/explain.ts';
 import { quoteQualified } from '../../tables/quote.ts';
 import { createTableAsOperator } from '../../tables/schema/create-table.ts';
+import { isSealed } from '../../tables/seal.ts';
 import { announceSchema } from '../../tables/shared-catalog.ts';
-import type { Table } from '../../tables/table.ts';
+import type { Column, Table } from '../../tables/table.ts';
+import { connectDesigner } from '../connect-designer.ts';
 import type { OpenDatabase } from '../open-database.ts';
-import { type TargetColumn, toCopyText } from './copy-rows.ts';
+import { toCopyText } from './copy-rows.ts';
 import type { ImportFile } from './file.ts';
+import { sealedTargets, sealRows } from './seal-rows.ts';
 import { badLine } from './source.ts';
 import type { Survey } from './survey.ts';
 
@@ -32,23 +35,19 @@ export interface LoadParts {
  */
 export async function load(parts: LoadParts): Promise<{ created: boolean }> {
   const { database, place } = parts;
-  const { role, database: name } = loginOf(place, 'own');
-  const connection = await openConnection({
-    address: database.server.address,
-    user: role,
-    password: database.passwordOf(role),
-    database: name,
-    // A large file may take longer than a change of the tables may; only this session is freed of the limit.
-    settings: { statement_timeout: '0', idle_in_transaction_session_timeout: '0' },
-    limits: { connectMs: 5000, graceMs: 1000, queryMs: 0, maxAnswerBytes: 8_000_000 },
-  });
+  const connection = await connectDesigner(database, place);
   try {
     const existing = await findTable(parts);
     await runTransaction(
       connection,
       async session => {
         if (!existing)
-          await createTableAsOperator({ ...parts, pools: database.pools }, session, newTable(parts), Date.now());
+          await createTableAsOperator(
+            { ...parts, pools: database.pools, keys: database.dataKeys },
+            session,
+            newTable(parts),
+            Date.now(),
+          );
         await copy(connection, parts, existing);
       },
       {},
@@ -73,11 +72,17 @@ function newTable({ table, survey }: LoadParts) {
 }
 
 async function copy(
-  connection: Awaited<ReturnType<typeof openConnection>>,
-  { place, table, file, survey, onProgress }: LoadParts,
+  connection: Connection,
+  { database, place, table, file, survey, onProgress }: LoadParts,
   existing: Table | undefined,
 ): Promise<void> {
-  const columns = existing ? survey.columns.map(column => fitInto(existing, column)) : survey.columns;
+  const fitting = survey.columns.map(column => ({ ...column, column: existing && fitInto(existing, column) }));
+  const hidden = fitting.flatMap(({ source, column }) => (column && isSealed(column) ? [{ source, column }] : []));
+  const open = fitting.filter(({ column }) => !column?.seal);
+  const columns = [
+    ...open.map(({ source, name, type, column }) => ({ source, name, type: column ? column.type : type })),
+    ...(hidden.length > 0 ? sealedTargets(hidden) : []),
+  ];
   // Only tables of ours know who made a row.
   const hasAuthor = !existing || existing.columns.some(({ name, isProtected }) => name === 'created_by' && isProtected);
   const names = [...columns.map(({ name }) => name), ...(hasAuthor ? ['created_by'] : [])].map(quoteName);
@@ -86,7 +91,9 @@ async function copy(
   const rows = file.rows(count => {
     bytes += count;
   });
-  const text = toCopyText(rows, columns, hasAuthor ? ['operator'] : [], line => {
+  const privacy = { keys: database.dataKeys, place, mayRead: false };
+  const sealed = hidden.length > 0 ? sealRows(rows, hidden, privacy) : rows;
+  const text = toCopyText(sealed, columns, hasAuthor ? ['operator'] : [], line => {
     lines.push(line);
     onProgress(bytes, lines.length);
   });
@@ -98,9 +105,9 @@ async function copy(
   }
 }
 
-function fitInto(table: Table, { source, name }: { source: string; name: string }): TargetColumn {
+function fitInto(table: Table, { source, name }: { source: string; name: string }): Column {
   const column = table.columns.find(candidate => candidate.name === name && !candidate.isProtected);
-  if (column) return { source, name, type: column.type };
+  if (column) return column;
   const free = table.columns.filter(({ isProtected }) => !isProtected).map(candidate => candidate.name);
   const guess = didYouMean(name, free);
   throw new FrameError('table/no-such-column', `\`${table.name}\` has no column \`${name}\` for \`${source}\`.`, {

@@ -2,10 +2,11 @@ import { loginOf } from '../../database/place.ts';
 import type { Session } from '../../database/pools.ts';
 import { FrameError } from '../../errors.ts';
 import { quoteQualified } from '../quote.ts';
+import { mayNotUnseal } from './change-seal.ts';
 import type { Guard } from './draft.ts';
 import { explainStatement } from './explain-change.ts';
 import { readFresh, type SchemaParts } from './open-draft.ts';
-import { runStatements } from './run-statements.ts';
+import { isWork, runStatements, type Statements, toTexts } from './run-statements.ts';
 import { purgeExpiredDrops, recordMoves } from './soft-drop.ts';
 import { PLAN_AGAIN, type PlanBody, takePlan } from './stored-plan.ts';
 import { claimVersion } from './versions.ts';
@@ -18,6 +19,8 @@ export interface ApplyParts extends SchemaParts {
   author: string;
   now: number;
   softDropDays: number;
+  /** Whether the caller still may lay personal data open. */
+  mayUnseal: boolean;
   signal: AbortSignal;
 }
 
@@ -52,12 +55,13 @@ export async function applyPlan(parts: ApplyParts): Promise<Applied> {
 async function applyIn(session: Session, parts: ApplyParts): Promise<Applied> {
   const { place, now } = parts;
   const plan = await takePlan(session, place, { id: parts.planId, caller: parts.caller, now }).catch(explainWaiting);
+  if (!parts.mayUnseal && plan.statements.some(takesSealOff)) throw mayNotUnseal();
   await takeVersion(session, parts, plan);
   const { fingerprint } = await readFresh(parts);
   if (fingerprint !== plan.fingerprint) throw stale('The tables were changed since.');
   await lockTables(session, parts, plan);
   await checkGuards(session, plan.guards);
-  await runStatements(session, plan.statements);
+  await runStatements(session, plan.statements, parts);
   await recordMoves(session, place, { ...plan, at: now });
   return { version: plan.version, done: plan.done };
 }
@@ -68,7 +72,8 @@ async function takeVersion(
   plan: PlanBody,
 ): Promise<void> {
   const { version, statements, undo, done } = plan;
-  const entry = { version, at: now, author, summary: done.join(' '), statements, undo, planId };
+  const summary = done.join(' ');
+  const entry = { version, at: now, author, summary, statements: toTexts(statements), undo, planId };
   const isTaken = await claimVersion(session, place, entry).catch(explainWaiting);
   if (!isTaken) throw stale('Another change was applied since.');
 }
@@ -84,6 +89,10 @@ async function checkGuards(session: Session, guards: readonly Guard[]): Promise<
     const { rows: found } = await session.query(query, [], { prepare: false }).catch(explainWaiting);
     if (Number(found[0]?.[0]) !== rows) throw stale('Rows that it touches were added, changed or deleted since.');
   }
+}
+
+function takesSealOff(statement: Statements[number]): boolean {
+  return isWork(statement) && statement.deed === 'unseal';
 }
 
 function explainWaiting(thrown: unknown): never {

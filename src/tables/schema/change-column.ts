@@ -2,16 +2,19 @@ import { isDeepStrictEqual } from 'node:util';
 import { quoteName } from '../../database/quote.ts';
 import { FrameError } from '../../errors.ts';
 import { invalidArgument } from '../argument.ts';
-import type { Column } from '../table.ts';
+import { isSealed, storedTypeOf } from '../seal.ts';
+import type { Column, Index } from '../table.ts';
 import { type ColumnSettings, MAX_COLUMNS, type NewColumn } from './change.ts';
 import { addIndex, removeIndex } from './change-index.ts';
+import { newSeal, sealAfter, unindexable } from './change-seal.ts';
 import { bareColumn, factsOf } from './column-facts.ts';
-import { columnComments, columnDefinition, defaultSql } from './column-sql.ts';
+import { columnComments, columnDefinitions, defaultSql } from './column-sql.ts';
 import { freeConstraint } from './constraint.ts';
 import { alter, countRows, type Draft, type DraftTable, guardRows, hiddenName, remember } from './draft.ts';
-import { assertNameAt, requireFreeColumn, requireOwnColumn, requireTable } from './names.ts';
+import { assertNameAt, freeName, requireFreeColumn, requireOwnColumn, requireTable } from './names.ts';
 import { toColumn, withSettings } from './new-column.ts';
 import { reshape } from './reshape.ts';
+import { hasColumnRights } from './rights.ts';
 import { tryColumn } from './try-column.ts';
 import type { ColumnFacts } from './undo.ts';
 
@@ -19,15 +22,16 @@ export async function addColumn(draft: Draft, asked: { table: string; column: Ne
   const table = requireTable(draft, asked.table, `${at}.table`);
   const column = await readNewColumn(draft, table, asked.column, `${at}.column`);
   await refuseForRows(draft, table, column, `${at}.column`);
-  const [definition, ...comments] = writeColumn(draft, table, column);
-  alter(draft, table, `add column ${definition}`, { reads: needsEveryRow(column) });
+  const { definitions, comments } = writeColumn(draft, table, column);
+  const additions = definitions.map(definition => `add column ${definition}`);
+  alter(draft, table, additions.join(', '), { reads: needsEveryRow(column) });
   draft.statements.push(...comments);
   const value = column.default
     ? defaultSql(draft.place.schema, column, column.default)
-    : `null::${column.postgresType}`;
-  table.columns.push({ ...column, unique: false, value });
-  if (column.unique) await addIndex(draft, table, { columns: [column.name], unique: true }, `${at}.column.unique`);
-  if (table.hiddenColumns.size > 0) draft.regrants.add(table);
+    : `null::${storedTypeOf(column)}`;
+  table.columns.push({ ...column, unique: false, value, isFresh: isSealed(column) });
+  if (bringsIndex(column)) await addIndex(draft, table, ownIndex(column), `${at}.column.unique`);
+  if (hasColumnRights(table)) draft.regrants.add(table);
   remember(draft, { drop_column: { table: table.name, column: column.name } });
   draft.done.push(`Added the column \`${table.name}.${column.name}\`.`);
 }
@@ -40,10 +44,12 @@ export async function alterColumn(
   const table = requireTable(draft, name, `${at}.table`);
   const column = requireOwnColumn(table, columnName, `${at}.column`);
   const before = factsOf(table, column);
-  const after = withSettings(draft, before.column, set, `${at}.set`);
+  const wanted = withSettings(draft, before.column, set, `${at}.set`);
+  const after = { ...wanted, seal: sealAfter(table, before.column, wanted, set.pii, `${at}.set`) };
   if (isDeepStrictEqual(after, before.column)) throw invalidArgument(`${at}.set`, 'this changes nothing.');
   await tryColumn(draft, after, `${at}.set`);
-  const lost = await reshape(draft, table, column, { column: after, indexes: [] }, `${at}.set`);
+  const indexes = indexesAfter(draft, table, before, after, `${at}.set`);
+  const lost = await reshape(draft, table, column, { column: after, indexes }, `${at}.set`);
   const lossy = `the change of \`${name}.${columnName}\` to ${after.type} lost detail of ${lost} values`;
   remember(draft, { put_column: { table: name, facts: before } }, lost > 0 ? lossy : undefined);
   draft.done.push(`Changed the column \`${name}.${columnName}\`: ${Object.keys(set).join(', ')}.`);
@@ -133,11 +139,15 @@ export async function readNewColumn(draft: Draft, table: DraftTable, asked: NewC
   }
   const column = toColumn(draft, asked, path);
   await tryColumn(draft, column, path);
-  return column;
+  return { ...column, seal: column.pii && newSeal(table, column, path) };
 }
 
-/** The definition, then the statements that complete it. Its constraints are in the draft from now on. */
-export function writeColumn(draft: Draft, table: DraftTable, column: Column): string[] {
+/** What defines it, and the statements that complete it. Its constraints are in the draft from now on. */
+export function writeColumn(
+  draft: Draft,
+  table: DraftTable,
+  column: Column,
+): { definitions: string[]; comments: string[] } {
   const check = column.check && freeConstraint(table, column.name, 'check');
   const reference = column.references && freeConstraint(table, column.name, 'fkey');
   if (check) table.checks.push({ name: check, column: column.name, check: column.check });
@@ -145,7 +155,16 @@ export function writeColumn(draft: Draft, table: DraftTable, column: Column): st
     table.references.push({ name: reference, columns: [column.name], table: column.references });
   }
   const words = { schema: draft.place.schema, table: table.name, column, check, reference };
-  return [columnDefinition(words), ...columnComments(words)];
+  return { definitions: columnDefinitions(words), comments: columnComments(words) };
+}
+
+/** A sealed column without an index could be found by nothing but reading all of it. */
+export function bringsIndex({ unique, seal }: Column): boolean {
+  return unique || seal?.isIndexed === true;
+}
+
+export function ownIndex({ name, unique }: Column): { columns: string[]; unique: boolean } {
+  return { columns: [name], unique };
 }
 
 export function goneForGood(what: string): FrameError {
@@ -153,6 +172,27 @@ export function goneForGood(what: string): FrameError {
 }
 
 // Private
+
+/** Those over a column that is sealed or opened: Postgres has to make them anew, over what is there then. */
+function indexesAfter(
+  draft: Draft,
+  table: DraftTable,
+  before: ColumnFacts,
+  after: Column,
+  path: string,
+): readonly Index[] {
+  if (before.column.seal?.columnId === after.seal?.columnId) return [];
+  const isAlone = ({ columns }: Index) => columns.length === 1;
+  // What a sealed column was found by goes with its seal: values that lie open may be too long for an index.
+  const isKept = (index: Index) => !isAlone(index) || (index.unique ? after.unique : after.seal !== undefined);
+  const kept = before.indexes.filter(isKept);
+  if (after.seal && !after.seal.isIndexed && kept.length > 0) throw unindexable(after.pii, after.type, `${path}.pii`);
+  if (!after.seal?.isIndexed || kept.some(isAlone)) return kept;
+  const name = freeName([table.name, after.name], after.unique ? 'key' : 'idx', taken =>
+    draft.relationNames.has(taken),
+  );
+  return [...kept, { name, ...ownIndex(after), isConstraint: false }];
+}
 
 async function refuseForRows(draft: Draft, table: DraftTable, column: Column, path: string): Promise<void> {
   if (!column.required && !column.unique) return;

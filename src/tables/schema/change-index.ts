@@ -3,7 +3,9 @@ import { didYouMean } from '../../did-you-mean.ts';
 import { FrameError } from '../../errors.ts';
 import { invalidArgument } from '../argument.ts';
 import { quoteQualified } from '../quote.ts';
+import { indexedColumnOf } from '../seal.ts';
 import type { Index } from '../table.ts';
+import { unindexable } from './change-seal.ts';
 import { type Draft, type DraftTable, nameOf, remember, touch } from './draft.ts';
 import { freeName, requireDraftColumn, requireTable } from './names.ts';
 
@@ -52,12 +54,12 @@ export async function addIndex(
   { columns, unique, name: wanted }: { columns: readonly string[]; unique: boolean; name?: string },
   at: string,
 ): Promise<Index> {
+  const keys = columns.map(name => quoteName(requireIndexable(table, name, at))).join(', ');
   if (unique) await refuseDuplicates(draft, table, columns, at);
   const name =
     wanted ?? freeName([table.name, ...columns], unique ? 'key' : 'idx', taken => draft.relationNames.has(taken));
   draft.relationNames.add(name);
   touch(draft, table, true);
-  const keys = columns.map(quoteName).join(', ');
   draft.statements.push(
     `create ${unique ? 'unique ' : ''}index ${quoteName(name)} on ${nameOf(draft, table)} (${keys})`,
   );
@@ -94,7 +96,10 @@ async function refuseDuplicates(
   at: string,
 ): Promise<void> {
   if (table.origin === undefined) return;
-  const values = columns.map((name, i) => `${requireDraftColumn(table, name, at).value} as v${i}`).join(', ');
+  const found = columns.map(name => requireDraftColumn(table, name, at));
+  // What this very plan seals or opens is first seen by the index itself.
+  if (found.some(({ isFresh }) => isFresh)) return;
+  const values = found.map(({ seal, value }, i) => `${seal ? quoteName(seal.companion) : value} as v${i}`).join(', ');
   const keys = columns.map((_, i) => `v${i}`);
   const repeated = await draft.count(`select count(*) from (
     select from (select ${values} from ${quoteQualified(draft.place.schema, table.origin)}) as counted
@@ -106,6 +111,14 @@ async function refuseDuplicates(
     hint: 'Make them different first, or do without unique.',
     nextTool: 'select_rows',
   });
+}
+
+/** The column of the database that stands for this one in an index. */
+function requireIndexable(table: DraftTable, name: string, at: string): string {
+  const column = requireDraftColumn(table, name, at);
+  const indexed = indexedColumnOf(column);
+  if (indexed !== undefined) return indexed;
+  throw unindexable(column.pii, column.type, at);
 }
 
 function noSuchIndex(table: DraftTable, name: string, path: string): FrameError {

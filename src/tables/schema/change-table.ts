@@ -1,8 +1,8 @@
 import { quoteName } from '../../database/quote.ts';
 import { FrameError } from '../../errors.ts';
-import type { Table } from '../table.ts';
+import type { Column, Table } from '../table.ts';
 import type { NewTable } from './change.ts';
-import { goneForGood, readNewColumn, writeColumn } from './change-column.ts';
+import { bringsIndex, goneForGood, ownIndex, readNewColumn, writeColumn } from './change-column.ts';
 import { addIndex } from './change-index.ts';
 import { commentOnColumn } from './column-sql.ts';
 import { addForeignKey, dropConstraint } from './constraint.ts';
@@ -20,7 +20,7 @@ import {
 import { sqlLiteral } from './literal.ts';
 import { assertNameAt, requireDraftColumn, requireFreeTable, requireTable } from './names.ts';
 import { emptyTable, tableDefinition, tableKeeper } from './new-table.ts';
-import { closeToAll } from './rights.ts';
+import { closeToAll, hasColumnRights } from './rights.ts';
 
 export async function createTable(draft: Draft, asked: NewTable, at: string): Promise<void> {
   assertNameAt('table', asked.name, `${at}.name`);
@@ -31,13 +31,13 @@ export async function createTable(draft: Draft, asked: NewTable, at: string): Pr
   draft.relationNames.add(table.name);
   const definitions: string[] = [];
   const comments: string[] = [];
-  const unique: string[] = [];
+  const indexed: Column[] = [];
   for (const [i, given] of asked.columns.entries()) {
     const column = await readNewColumn(draft, table, given, `${at}.columns[${i}]`);
-    const [definition = '', ...rest] = writeColumn(draft, table, column);
-    definitions.push(definition);
-    comments.push(...rest);
-    if (column.unique) unique.push(column.name);
+    const written = writeColumn(draft, table, column);
+    definitions.push(...written.definitions);
+    comments.push(...written.comments);
+    if (bringsIndex(column)) indexed.push(column);
     table.columns.push({ ...column, unique: false, value: quoteName(column.name) });
   }
   draft.statements.push(
@@ -46,7 +46,8 @@ export async function createTable(draft: Draft, asked: NewTable, at: string): Pr
     ...(table.comment ? [commentOnTable(draft, table)] : []),
     ...comments,
   );
-  for (const column of unique) await addIndex(draft, table, { columns: [column], unique: true }, at);
+  for (const column of indexed) await addIndex(draft, table, ownIndex(column), at);
+  if (hasColumnRights(table)) draft.regrants.add(table);
   remember(draft, { drop_table: { name: table.name } });
   draft.done.push(`Created the table \`${table.name}\`.`);
 }
@@ -159,7 +160,7 @@ function refuseReferenced(draft: Draft, table: DraftTable, at: string): void {
 function factsOfTable({ origin: _, hiddenColumns: __, columns, references, ...table }: DraftTable): Table {
   return {
     ...table,
-    columns: columns.map(({ value: ___, ...column }) => column),
+    columns: columns.map(({ value: ___, isFresh: ____, ...column }) => column),
     // Those of several columns were made elsewhere and stay on it.
     references: references.filter(reference => reference.columns.length === 1),
   };

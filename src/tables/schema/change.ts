@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { PII_KINDS } from '../../vault/pii-kind.ts';
 import { COLUMN_TYPES } from '../column-type.ts';
 import { outlineName } from '../outline.ts';
 import type { Check } from '../table.ts';
@@ -34,14 +35,12 @@ const ColumnShape = z.strictObject({
   check: CheckRules.optional(),
   references: Name.optional().describe('table, for type reference'),
   comment: Text.optional(),
-  pii: z.boolean().optional(),
+  pii: z.literal([true, false, ...PII_KINDS]).optional(),
 });
 
 const ColumnSet = ColumnShape.omit({ name: true })
   .extend({ check: CheckRules.nullable(), comment: Text.nullable() })
   .partial();
-
-const AColumn = z.strictObject({ table: Name, column: Name });
 
 const CHANGES = {
   create_table: z.strictObject({
@@ -55,14 +54,20 @@ const CHANGES = {
     column: Name,
     set: seenAs('any of a column but name; null removes', ColumnSet),
   }),
-  rename_column: z.strictObject({ table: Name, from: Name, to: Name }),
-  drop_column: AColumn,
-  create_index: z.strictObject({ table: Name, columns: z.array(Name).min(1).max(8), unique: z.boolean().optional() }),
-  drop_index: z.strictObject({ table: Name, index: Name }),
-  rename_table: z.strictObject({ from: Name, to: Name }),
-  drop_table: z.strictObject({ name: Name }),
-  comment: z.strictObject({ table: Name, column: Name.optional(), text: Text.describe('empty removes') }),
-  restore_version: z.strictObject({ version: wholeNumber() }),
+  rename_column: seenAs('{table, from, to}', z.strictObject({ table: Name, from: Name, to: Name })),
+  drop_column: seenAs('{table, column}', z.strictObject({ table: Name, column: Name })),
+  create_index: seenAs(
+    '{table, columns: [], unique?}',
+    z.strictObject({ table: Name, columns: z.array(Name).min(1).max(8), unique: z.boolean().optional() }),
+  ),
+  drop_index: seenAs('{table, index}', z.strictObject({ table: Name, index: Name })),
+  rename_table: seenAs('{from, to}', z.strictObject({ from: Name, to: Name })),
+  drop_table: seenAs('{name}', z.strictObject({ name: Name })),
+  comment: seenAs(
+    '{table, column?, text}: empty removes',
+    z.strictObject({ table: Name, column: Name.optional(), text: Text }),
+  ),
+  restore_version: seenAs('{version}', z.strictObject({ version: wholeNumber() })),
 };
 
 /** One object with optional keys instead of a union: mistakes keep their exact path, and the listing stays short. */

@@ -3,7 +3,7 @@ import type { DraftColumn, DraftTable } from './draft.ts';
 import type { ColumnFacts } from './undo.ts';
 
 /** Everything about a column of the draft as it is now. */
-export function factsOf(table: DraftTable, { value: _, ...column }: DraftColumn): ColumnFacts {
+export function factsOf(table: DraftTable, { value: _, isFresh: __, ...column }: DraftColumn): ColumnFacts {
   return {
     column,
     check: table.checks.find(known => known.column === column.name && known.check)?.name,

@@ -1,6 +1,7 @@
 import { quoteName } from '../../database/quote.ts';
 import { writeCheckComment, writeColumnComment } from '../comment.ts';
 import { quoteQualified } from '../quote.ts';
+import { markOf, storedTypeOf } from '../seal.ts';
 import type { Check, Column, ColumnDefault } from '../table.ts';
 import { toParameter } from '../values.ts';
 import { sqlLiteral, typedLiteral } from './literal.ts';
@@ -17,18 +18,11 @@ export interface ColumnWords {
   reference: string | undefined;
 }
 
-/** `"total" numeric not null default …`, as in CREATE TABLE and ADD COLUMN. */
-export function columnDefinition({ schema, column, check, reference }: ColumnWords): string {
-  const parts = [quoteName(column.name), column.postgresType];
-  if (column.required) parts.push('not null');
-  if (column.default) parts.push(`default ${defaultSql(schema, column, column.default)}`);
-  if (column.check && check) parts.push(checkClause(check, column, column.check));
-  if (column.references && reference) {
-    parts.push(`constraint ${quoteName(reference)} references ${quoteQualified(schema, column.references)} ("id")`);
-  }
-  return parts.join(' ');
+/** `"total" numeric not null default …`, as in CREATE TABLE and ADD COLUMN; a sealed column brings its companion along. */
+export function columnDefinitions(words: ColumnWords): string[] {
+  const { seal } = words.column;
+  return [columnDefinition(words), ...(seal ? [`${quoteName(seal.companion)} bytea`] : [])];
 }
-
 /** The comments that hold what a definition has no place for; none when there is nothing to say. */
 export function columnComments({ schema, table, column, check }: ColumnWords): string[] {
   return [
@@ -37,8 +31,9 @@ export function columnComments({ schema, table, column, check }: ColumnWords): s
   ];
 }
 
-export function commentOnColumn(schema: string, table: string, { name, comment, pii }: Column): string {
-  const text = writeColumnComment({ text: comment, pii });
+export function commentOnColumn(schema: string, table: string, column: Column): string {
+  const { name, comment } = column;
+  const text = writeColumnComment({ text: comment, mark: markOf(column) });
   const target = `${quoteQualified(schema, table)}.${quoteName(name)}`;
   return `comment on column ${target} is ${text === '' ? 'null' : sqlLiteral(text)}`;
 }
@@ -81,6 +76,17 @@ export function defaultSql(schema: string, column: Typed, value: ColumnDefault):
 }
 
 // Private
+
+function columnDefinition({ schema, column, check, reference }: ColumnWords): string {
+  const parts = [quoteName(column.name), storedTypeOf(column)];
+  if (column.required) parts.push('not null');
+  if (column.default) parts.push(`default ${defaultSql(schema, column, column.default)}`);
+  if (column.check && check) parts.push(checkClause(check, column, column.check));
+  if (column.references && reference) {
+    parts.push(`constraint ${quoteName(reference)} references ${quoteQualified(schema, column.references)} ("id")`);
+  }
+  return parts.join(' ');
+}
 
 function literalOf(column: Typed, value: unknown): string {
   return typedLiteral(toParameter(column, value, 'value') ?? '', column.postgresType);

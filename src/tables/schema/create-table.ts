@@ -3,7 +3,7 @@ import { FrameError } from '../../errors.ts';
 import type { NewTable } from './change.ts';
 import { draftChanges } from './draft-changes.ts';
 import { openDraft, type SchemaParts } from './open-draft.ts';
-import { runStatements } from './run-statements.ts';
+import { runStatements, toTexts } from './run-statements.ts';
 import { claimVersion } from './versions.ts';
 
 /**
@@ -17,13 +17,13 @@ export async function createTableAsOperator(
   now: number,
 ): Promise<{ version: number }> {
   const run = (text: string, params: readonly unknown[] = []) => session.query(text, params, { prepare: false });
-  const { draft } = await openDraft(parts, run);
+  const { draft } = await openDraft({ ...parts, mayUnseal: false }, run);
   await draftChanges(draft, [{ create_table: table }]);
   const { version, statements, undo, done } = draft;
-  const entry = { version, at: now, author: 'operator', summary: done.join(' '), statements, undo, planId: undefined };
-  if (!(await claimVersion(session, parts.place, entry))) {
+  const facts = { version, at: now, author: 'operator', summary: done.join(' '), undo, planId: undefined };
+  if (!(await claimVersion(session, parts.place, { ...facts, statements: toTexts(statements) }))) {
     throw new FrameError('plan/stale', 'Somebody else changed the tables at the same time.', { retryable: true });
   }
-  await runStatements(session, statements);
+  await runStatements(session, statements, parts);
   return { version };
 }

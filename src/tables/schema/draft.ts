@@ -3,6 +3,7 @@ import { quoteName } from '../../database/quote.ts';
 import { quoteQualified } from '../quote.ts';
 import type { Column, Index, NamedCheck, Reference, Table } from '../table.ts';
 import type { Step, Undo } from './undo.ts';
+import type { ValueWork } from './value-work.ts';
 
 /**
  * A schema as it will be once the changes so far are done, and what doing them takes. The changes of one plan see each
@@ -19,6 +20,8 @@ export interface Draft extends Effects {
   readonly hiddenTables: ReadonlyMap<string, readonly string[]>;
   /** All the way back from now to `version`. */
   readSteps(version: number): Promise<readonly Undo[]>;
+  /** Whether whoever plans this may lay personal data open. */
+  readonly mayUnseal: boolean;
   /** The number that `query` gives on the tables as they are now; undefined when this Postgres has no word for it. */
   count(query: string): Promise<number | undefined>;
 }
@@ -37,11 +40,13 @@ export interface DraftTable extends Table {
 export interface DraftColumn extends Column {
   /** What it will hold, in terms of a row of `origin`. */
   value: string;
+  /** This plan seals its values or opens them: until it is applied, `value` only says where there is one. */
+  isFresh?: boolean;
 }
 
 /** What doing the changes takes and leaves behind. */
 export interface Effects {
-  readonly statements: string[];
+  readonly statements: (string | ValueWork)[];
   /** In the order in which they would be run to go back. */
   readonly undo: Undo[];
   /** One sentence per change. */

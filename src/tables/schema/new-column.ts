@@ -4,10 +4,14 @@ import { type ColumnType, postgresTypeOf } from '../column-type.ts';
 import type { Check, Column, ColumnDefault } from '../table.ts';
 import { toParameter } from '../values.ts';
 import type { ColumnSettings, NewColumn } from './change.ts';
+import { toKind } from './change-seal.ts';
 import type { Draft } from './draft.ts';
 import { requireTable } from './names.ts';
 
-/** From what was asked to what a column is, when its parts fit each other and the draft. `path` is where it was asked. */
+/**
+ * From what was asked to what a column is, when its parts fit each other and the draft. `path` is where it was asked. The
+ * seal comes later: it depends on the table (change-seal.ts).
+ */
 export function toColumn(draft: Draft, asked: NewColumn, path: string): Column {
   const { name, type } = asked;
   const columnDefault = readDefault(asked.default, type, `${path}.default`);
@@ -24,7 +28,8 @@ export function toColumn(draft: Draft, asked: NewColumn, path: string): Column {
     check,
     references: asked.references,
     comment: asked.comment?.trim() || undefined,
-    pii: asked.pii ?? false,
+    pii: toKind(asked.pii),
+    seal: undefined,
     isProtected: false,
   };
 }
@@ -42,7 +47,7 @@ export function withSettings(draft: Draft, column: Column, set: ColumnSettings, 
     check: set.check === undefined ? column.check : (set.check ?? undefined),
     references: set.references ?? (type === 'reference' ? column.references : undefined),
     comment: set.comment === undefined ? column.comment : (set.comment ?? undefined),
-    pii: set.pii ?? column.pii,
+    pii: set.pii ?? column.pii ?? false,
   };
   if (column.default && 'expression' in column.default && set.default === undefined) {
     if (type !== column.type) throw invalidArgument(`${path}.default`, 'set it too, the old one is of another type.');

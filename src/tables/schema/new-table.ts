@@ -57,7 +57,8 @@ function systemColumn(name: string, type: ColumnType): Column {
     check: undefined,
     references: undefined,
     comment: undefined,
-    pii: false,
+    pii: undefined,
+    seal: undefined,
     isProtected: true,
   };
 }

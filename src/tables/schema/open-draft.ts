@@ -1,5 +1,6 @@
 import { loginOf, type Place } from '../../database/place.ts';
 import type { Pools } from '../../database/pools.ts';
+import type { DataKeys } from '../../vault/data-keys.ts';
 import type { Catalog } from '../catalog.ts';
 import { isHiddenTable } from '../name.ts';
 import { type Draft, toDraftTable } from './draft.ts';
@@ -10,16 +11,20 @@ import { type Run, readLatestVersion, readSteps } from './versions.ts';
 export interface SchemaParts {
   pools: Pools;
   catalog: Catalog;
+  keys: DataKeys;
   place: Place;
 }
 
 /** The login that owns the schema's tables. DDL and counts are said once: no plan of them is kept. */
-export function runAsOwner({ pools, place }: SchemaParts, signal?: AbortSignal): Run {
+export function runAsOwner({ pools, place }: Pick<SchemaParts, 'pools' | 'place'>, signal?: AbortSignal): Run {
   return (text, params = []) => pools.query(loginOf(place, 'own'), text, params, { prepare: false, signal });
 }
 
 /** The schema as it is now, to try changes on, and the fingerprint that it has now. */
-export async function openDraft(parts: SchemaParts, run: Run): Promise<{ draft: Draft; fingerprint: string }> {
+export async function openDraft(
+  parts: SchemaParts & { mayUnseal: boolean },
+  run: Run,
+): Promise<{ draft: Draft; fingerprint: string }> {
   const { pools, place } = parts;
   const [latest, { tables, fingerprint }, relations] = await Promise.all([
     readLatestVersion(run, place),
@@ -34,6 +39,7 @@ export async function openDraft(parts: SchemaParts, run: Run): Promise<{ draft: 
     relationNames: new Set(relations.keys()),
     hiddenTables: new Map([...relations].filter(([name]) => isHiddenTable(name))),
     readSteps: version => readSteps(run, place, version),
+    mayUnseal: parts.mayUnseal,
     count: query => countWith(run, query),
     statements: [],
     undo: [],
@@ -51,7 +57,7 @@ export async function openDraft(parts: SchemaParts, run: Run): Promise<{ draft: 
 }
 
 /** Never from memory. */
-export function readFresh({ catalog, place }: SchemaParts): ReturnType<Catalog['tables']> {
+export function readFresh({ catalog, place }: Pick<SchemaParts, 'catalog' | 'place'>): ReturnType<Catalog['tables']> {
   catalog.forget(place);
   return catalog.tables(place);
 }

@@ -6,7 +6,7 @@ import type { Change } from './change.ts';
 import type { Draft } from './draft.ts';
 import { draftChanges } from './draft-changes.ts';
 import { openDraft, runAsOwner, type SchemaParts } from './open-draft.ts';
-import { runStatements } from './run-statements.ts';
+import { isWork, runStatements, toTexts } from './run-statements.ts';
 import { listRestorable, type Restorable } from './soft-drop.ts';
 import { type PlanBody, storePlan } from './stored-plan.ts';
 
@@ -30,6 +30,8 @@ export interface PlanParts extends SchemaParts {
   now: number;
   planMinutes: number;
   softDropDays: number;
+  /** Whether the caller reads personal data in plain, and so may lay it open. */
+  mayUnseal: boolean;
   signal: AbortSignal;
 }
 
@@ -51,7 +53,7 @@ async function makePlan(parts: PlanParts, changes: readonly Change[]): Promise<P
   await storePlan(run, place, { id, caller, now, expiresAt, body: bodyOf(draft, fingerprint) });
   return {
     id,
-    statements: draft.statements,
+    statements: toTexts(draft.statements),
     rowsAffected: draft.rowsAffected,
     warnings: [...draft.warnings],
     restorable: await listRestorable(run, place, parts),
@@ -61,39 +63,42 @@ async function makePlan(parts: PlanParts, changes: readonly Change[]): Promise<P
 
 /** Above this, reading a whole table holds up others too long for a mere trial. */
 const LARGE_ROWS = 100_000;
+const LARGE_WORK_ROWS = 10_000;
 const TRIAL_LOCK_WAIT = '1s';
 
 /** Thrown to roll back: the trial went well. */
 class TrialOver extends Error {}
 
 async function tryUnlessLarge(parts: PlanParts, draft: Draft): Promise<void> {
-  const large = await findLarge(draft);
+  // Sealing values takes the gateway longer than it takes Postgres to look at them.
+  const limit = draft.statements.some(isWork) ? LARGE_WORK_ROWS : LARGE_ROWS;
+  const large = await findLarge(draft, limit);
   if (large.length === 0) return tryOut(parts, draft);
   const names = large.map(name => `\`${name}\``).join(' and ');
   draft.warnings.add(
-    `Not tried out: ${names} has more than ${LARGE_ROWS} rows. Applying holds up everybody who uses it meanwhile; ` +
+    `Not tried out: ${names} has more than ${limit} rows. Applying holds up everybody who uses it meanwhile; ` +
       'it is done as a whole or not at all.',
   );
 }
 
-async function findLarge(draft: Draft): Promise<string[]> {
+async function findLarge(draft: Draft, limit: number): Promise<string[]> {
   const large: string[] = [];
   for (const table of draft.scans) {
-    const some = `select from ${quoteQualified(draft.place.schema, table)} limit ${LARGE_ROWS + 1}`;
+    const some = `select from ${quoteQualified(draft.place.schema, table)} limit ${limit + 1}`;
     const rows = await draft.count(`select count(*) from (${some}) as some_rows`);
-    if (rows && rows > LARGE_ROWS) large.push(table);
+    if (rows && rows > limit) large.push(table);
   }
   return large;
 }
 
 /** The only proof that Postgres will take the statements. It does not wait long for tables that are in use. */
-async function tryOut({ pools, place, signal }: PlanParts, draft: Draft): Promise<void> {
+async function tryOut({ pools, place, keys, signal }: PlanParts, draft: Draft): Promise<void> {
   try {
     await pools.transaction(
       loginOf(place, 'own'),
       async session => {
         await session.query(`set local lock_timeout = '${TRIAL_LOCK_WAIT}'`);
-        await runStatements(session, draft.statements);
+        await runStatements(session, draft.statements, { keys, place });
         throw new TrialOver();
       },
       { signal },

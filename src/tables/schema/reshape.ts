@@ -3,8 +3,9 @@ import { quoteName } from '../../database/quote.ts';
 import { FrameError } from '../../errors.ts';
 import { invalidArgument } from '../argument.ts';
 import { quoteQualified } from '../quote.ts';
-import type { ColumnDefault } from '../table.ts';
+import { type ColumnDefault, isSystemColumn } from '../table.ts';
 import { addIndex, removeIndex } from './change-index.ts';
+import { changeSeal, inItsOwnPlan } from './change-seal.ts';
 import { factsOf } from './column-facts.ts';
 import { checkClause, checkSql, commentOnCheck, commentOnColumn, defaultSql } from './column-sql.ts';
 import { addForeignKey, dropConstraint, freeConstraint } from './constraint.ts';
@@ -27,6 +28,7 @@ export async function reshape(
 ): Promise<number> {
   const work: Work = { draft, table, column, before: factsOf(table, column), after: facts, path, isReturning };
   letGo(work);
+  await putSeal(work);
   const lost = await changeType(work);
   putDefault(work);
   await putRequired(work);
@@ -76,11 +78,24 @@ function letGo({ draft, table, column, before, after }: Work): void {
   }
 }
 
+/** With the indexes that `facts` names: none of the old ones outlives the values that it was made of. */
+async function putSeal({ draft, table, column, after, path }: Work): Promise<void> {
+  if (column.seal?.columnId === after.column.seal?.columnId) return;
+  for (const index of table.indexes.filter(({ columns }) => columns.includes(column.name))) {
+    removeIndex(draft, table, index);
+  }
+  await changeSeal(draft, table, column, after.column, path);
+  column.comment = after.column.comment;
+  draft.statements.push(commentOnColumn(draft.place.schema, table.name, column));
+  for (const index of after.indexes) await addIndex(draft, table, index, path);
+}
+
 async function changeType({ draft, table, column, after, path }: Work): Promise<number> {
   const { type, postgresType, castType } = after.column;
   const { type: oldType, postgresType: oldPostgresType, value } = column;
   Object.assign(column, { type, postgresType, castType });
   if (oldPostgresType === postgresType || !type || !oldType) return 0;
+  if (column.isFresh) throw inItsOwnPlan(`${path}.type`);
   const convert = (expression: string) => conversionOf(expression, oldType, type);
   const [probe, next, words] = [convert('value'), convert(`(${value})`), convert(quoteName(column.name))];
   if (!probe || !next || !words) {
@@ -141,7 +156,9 @@ function fillEmpty(draft: Draft, table: DraftTable, column: DraftColumn, value: 
   const [target, name] = [quoteQualified(draft.place.schema, table.name), quoteName(column.name)];
   const filling = defaultSql(draft.place.schema, column, value);
   touch(draft, table, true);
-  draft.statements.push(`update ${target} set ${name} = ${filling} where ${name} is null`);
+  const isOurs = table.columns.some(known => isSystemColumn(known.name, known.type) && known.name === 'updated_at');
+  const touched = isOurs ? ', updated_at = now()' : '';
+  draft.statements.push(`update ${target} set ${name} = ${filling}${touched} where ${name} is null`);
   draft.rowsAffected += rows;
   draft.warnings.add(`${rows} rows without \`${table.name}.${column.name}\` get its default.`);
   column.value = `coalesce(${column.value}, ${filling})`;
@@ -150,7 +167,9 @@ function fillEmpty(draft: Draft, table: DraftTable, column: DraftColumn, value: 
 async function putCheck({ draft, table, column, after, path }: Work): Promise<void> {
   const { check } = after.column;
   if (!check || isDeepStrictEqual(column.check, check)) return;
-  const failing = await countRows(draft, table, `not (${checkSql('value', column, check)})`, column.value);
+  const fails = `not (${checkSql('value', column, check)})`;
+  // What this very plan opens is first seen by the check itself.
+  const failing = column.isFresh ? 0 : await countRows(draft, table, fails, column.value);
   if (failing > 0) {
     throw new FrameError('row/check-failed', `\`${path}.check\`: ${failing} rows do not pass it.`, {
       hint: 'Mend these values first, or loosen the check.',

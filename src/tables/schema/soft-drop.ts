@@ -1,7 +1,9 @@
 import { catalogLogin, loginOf, type Place } from '../../database/place.ts';
 import type { Pools, Session } from '../../database/pools.ts';
 import { quoteName } from '../../database/quote.ts';
+import { readColumnComment } from '../comment.ts';
 import { quoteQualified } from '../quote.ts';
+import { sealOf } from '../seal.ts';
 import type { Move } from './draft.ts';
 import type { Run } from './versions.ts';
 
@@ -98,6 +100,7 @@ async function purge(pools: Pools, place: Place, hidden: string): Promise<void> 
   // Looked up by the hidden name, which is unique: its table may have been renamed since, or moved aside itself.
   const relations = await readRelations(pools, place);
   const table = [...relations].find(([, columns]) => columns.includes(hidden))?.[0];
+  const gone = table ? [hidden, ...(await findCompanions(pools, place, hidden))] : [];
   await pools.transaction(loginOf(place, 'own'), async session => {
     const { count } = await session.query(
       `delete from ${quoteQualified(place.schema, '_dropped')} where hidden_name = $1`,
@@ -106,7 +109,22 @@ async function purge(pools: Pools, place: Place, hidden: string): Promise<void> 
     if (count === 0) return;
     if (relations.has(hidden)) await session.query(`drop table ${quoteQualified(place.schema, hidden)}`);
     if (!table) return;
-    const column = `${quoteQualified(place.schema, table)} drop column ${quoteName(hidden)}`;
-    await session.query(`alter table ${column}`);
+    const drops = gone.map(column => `drop column ${quoteName(column)}`).join(', ');
+    await session.query(`alter table ${quoteQualified(place.schema, table)} ${drops}`);
+  });
+}
+
+/** What stands beside a hidden column because it is sealed. */
+async function findCompanions(pools: Pools, place: Place, hidden: string): Promise<string[]> {
+  const { rows } = await pools.query(
+    catalogLogin(place.database),
+    `select col_description(c.oid, a.attnum) from pg_catalog.pg_attribute a
+     join pg_catalog.pg_class c on c.oid = a.attrelid join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+     where n.nspname = $1 and a.attname = $2`,
+    [place.schema, hidden],
+  );
+  return rows.flatMap(([comment]) => {
+    const { mark } = readColumnComment(comment === null ? null : String(comment));
+    return mark?.sealed ? [sealOf(mark.kind, mark.sealed.type, mark.sealed).companion] : [];
   });
 }

@@ -3,6 +3,7 @@ import type { Session } from '../../database/pools.ts';
 import { FrameError } from '../../errors.ts';
 import { quoteQualified } from '../quote.ts';
 import type { Guard, Move } from './draft.ts';
+import type { Statements } from './run-statements.ts';
 import type { Undo } from './undo.ts';
 import type { Run } from './versions.ts';
 
@@ -10,7 +11,7 @@ import type { Run } from './versions.ts';
 export interface PlanBody {
   version: number;
   fingerprint: string;
-  statements: readonly string[];
+  statements: Statements;
   undo: readonly Undo[];
   done: readonly string[];
   guards: readonly Guard[];

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { WRITE_SCOPE } from '../../access/scopes.ts';
-import { defineTool } from '../tool.ts';
+import { defineTool, mayUse } from '../tool.ts';
 
 /** Who am I, where may I work, and what may I not do: the first call of a conversation. */
 export const getContext = defineTool({
@@ -13,20 +13,18 @@ export const getContext = defineTool({
   atPlace: false,
   input: z.strictObject({}),
   output: z.looseObject({
-    person: z.looseObject({ name: z.string(), username: z.string() }),
+    person: z.looseObject({}),
     customer: z.string(),
     role: z.string(),
-    entities: z.array(z.looseObject({ id: z.string(), name: z.string(), environments: z.array(z.string()) })),
+    entities: z.array(z.looseObject({})),
     may_call: z.array(z.string()),
-    may_not_call: z.array(
-      z.looseObject({ tool: z.string(), needs_role: z.string().optional(), needs_scope: z.string().optional() }),
-    ),
+    may_not_call: z.array(z.looseObject({})),
   }),
   summarize: () => ({}),
   async run({ caller, means }) {
-    const { customer, person, role, entities, scopes, tools, withheldTools } = caller;
-    const may = means.toolNames.filter(name => tools.has('*') || tools.has(name));
-    const mayNot = means.toolNames.filter(name => !may.includes(name));
+    const { customer, person, role, entities, scopes, rights = new Set(), withheldTools } = caller;
+    const may = means.tools.filter(tool => mayUse(caller, tool));
+    const mayNot = means.tools.filter(tool => !may.includes(tool));
     return {
       result: {
         person: {
@@ -39,9 +37,11 @@ export const getContext = defineTool({
         role,
         admitted_by: caller.rule,
         scopes,
+        rights: [...rights],
+        personal_data: rights.has('pii:read') ? 'you read it in plain' : MASKED_FOR_YOU,
         entities: entities.map(({ id, name, environments }) => ({ id, name, environments })),
-        may_call: may,
-        may_not_call: mayNot.map(tool =>
+        may_call: may.map(({ name }) => name),
+        may_not_call: mayNot.map(({ name: tool }) =>
           withheldTools?.has(tool)
             ? { tool, needs_scope: WRITE_SCOPE }
             : { tool, needs_role: means.leastRoleFor(tool) ?? 'none' },
@@ -64,4 +64,5 @@ export const getContext = defineTool({
 // Private
 
 const ASK_OPERATOR = 'The operator of Frame, with an access rule for you in customers.yaml.';
+const MASKED_FOR_YOU = 'you see masks; a role with the right pii:read reads it in plain';
 const SIGN_IN_AGAIN = 'What needs a scope: you yourself, by signing in again with read and write. The rest:';

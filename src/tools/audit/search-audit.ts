@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { AuditRecord, AuditSearch } from '../../audit/audit.ts';
+import type { AuditActor, AuditRecord, AuditSearch } from '../../audit/audit.ts';
 import { FrameError } from '../../errors.ts';
 import { callerKey, defineTool } from '../tool.ts';
 
@@ -12,6 +12,7 @@ export const searchAudit = defineTool({
   description: 'Who did what, when and with which outcome, newest first. Follow next_cursor with the same arguments.',
   kind: 'read',
   idempotent: true,
+  untrusted: true,
   atPlace: false,
   input: z.strictObject({
     since: z
@@ -55,9 +56,7 @@ export const searchAudit = defineTool({
 
 /** As the other tools speak: times in ISO, names in snake case. */
 function toPublic({ id, at, requestId, actor, customer: _, ...entry }: AuditRecord): Record<string, unknown> {
-  const who = 'system' in actor ? actor : { ...actor, tenantId: undefined, objectId: undefined };
-  const ids = 'system' in actor ? {} : { tenant_id: actor.tenantId, object_id: actor.objectId };
-  return { id, at: new Date(at).toISOString(), request_id: requestId, actor: { ...who, ...ids }, ...entry };
+  return { id, at: new Date(at).toISOString(), request_id: requestId, actor: shownActor(actor), ...entry };
 }
 
 function isTime(text: string): boolean {
@@ -72,4 +71,10 @@ function openCursor(payload: unknown, now: number): string {
   throw new FrameError('args/invalid', 'This `cursor` has expired or belongs to another search.', {
     hint: 'Search again without `cursor`.',
   });
+}
+
+function shownActor(actor: AuditActor): Record<string, unknown> {
+  if (!('tenantId' in actor)) return { ...actor };
+  const { tenantId, objectId, ...names } = actor;
+  return { ...names, tenant_id: tenantId, object_id: objectId };
 }

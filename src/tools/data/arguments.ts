@@ -8,6 +8,8 @@ export const Where = z
       'op: eq ne gt gte lt lte in not_in like ilike contains starts_with between is_null',
   );
 
+export const SameWhere = z.record(z.string(), z.unknown()).describe('as in select_rows');
+
 export const RowValues = z.record(z.string(), z.unknown());
 
 export const MaxRows = z.int().min(1).max(10_000).describe('default 1').optional();

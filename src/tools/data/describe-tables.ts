@@ -14,6 +14,7 @@ export const describeTables = defineTool({
   description: 'Tables with columns, types, keys, comments and row estimates, and what you may do with them.',
   kind: 'read',
   idempotent: true,
+  untrusted: true,
   atPlace: true,
   input: z.strictObject({
     tables: z.array(z.string()).describe('only these').optional(),
@@ -77,19 +78,25 @@ function describeTable(table: Table, detail: Detail, rowEstimate: number | undef
   };
 }
 
-function summarizeColumn({ name, type, postgresType, required, references, comment }: Column) {
+function summarizeColumn({ name, type, postgresType, required, references, comment, pii, seal }: Column) {
   const isOurs = type !== undefined && (type === 'reference' || postgresTypeOf(type) === postgresType);
-  return { name, type: isOurs ? type : postgresType, ...(required && { required }), references, comment };
+  return {
+    name,
+    type: isOurs ? type : postgresType,
+    ...(required && { required }),
+    references,
+    comment,
+    ...(pii && { pii: pii === 'other' ? true : pii, ...(!seal && { sealed: false }) }),
+  };
 }
 
 function describeColumn(column: Column) {
-  const { unique, check, pii, isProtected } = column;
+  const { unique, check, isProtected } = column;
   return {
     ...summarizeColumn(column),
     ...(unique && { unique }),
     ...describeDefault(column),
     check,
-    ...(pii && { pii }),
     ...(isProtected && { read_only: true }),
   };
 }
@@ -100,7 +107,7 @@ function describeDefault({ default: value }: Column) {
   return { default: 'expression' in value ? { set_by_database: true } : value };
 }
 
-function permissionsOf({ tools }: Caller) {
+function permissionsOf({ tools, rights }: Caller) {
   const may = (tool: string) => tools.has('*') || tools.has(tool);
   return {
     select: may('select_rows'),
@@ -108,5 +115,6 @@ function permissionsOf({ tools }: Caller) {
     update: may('update_rows'),
     delete: may('delete_rows'),
     change_schema: may('apply_change'),
+    read_personal_data: rights?.has('pii:read') === true,
   };
 }

@@ -3,10 +3,12 @@ import { z } from 'zod';
 import { FrameError } from '../../errors.ts';
 import { planInsert, runInsert } from '../../tables/insert.ts';
 import { outlineName, outlineNames } from '../../tables/outline.ts';
+import { concealmentFor } from '../../tables/privacy.ts';
 import { workOnTable } from '../../tables/work-on-table.ts';
 import { write } from '../../tables/write.ts';
 import { callerKey, defineTool } from '../tool.ts';
 import { DryRun, IdempotencyKey, RowValues } from './arguments.ts';
+import { privacyOf } from './privacy.ts';
 
 /** New rows in one table, all or none. Frame makes the ids, so that they are known whatever becomes of the answer. */
 export const insertRows = defineTool({
@@ -26,8 +28,6 @@ export const insertRows = defineTool({
   output: z.looseObject({
     count: z.number(),
     ids: z.array(z.unknown()),
-    dry_run: z.boolean(),
-    replayed: z.boolean(),
   }),
   summarize: ({ table, rows, idempotency_key: key, dry_run }) => ({
     table: outlineName(table),
@@ -36,7 +36,8 @@ export const insertRows = defineTool({
     dry_run,
     ...(key !== undefined && { idempotency_key: true }),
   }),
-  async run({ caller, means, place, signal }, { table: name, rows, idempotency_key: idempotencyKey, dry_run: dryRun }) {
+  async run(call, { table: name, rows, idempotency_key: idempotencyKey, dry_run: dryRun }) {
+    const { caller, means, place, signal } = call;
     const { maxInsertRows } = means.limits;
     if (rows.length > maxInsertRows) {
       throw new FrameError('args/invalid', `\`rows\`: at most ${maxInsertRows} at a time.`);
@@ -45,10 +46,15 @@ export const insertRows = defineTool({
     const ids = Array.from(rows, () => randomUUIDv7()).sort();
     const facts = { ids, createdBy: caller.person.username };
     const request = { place, callerKey: callerKey(caller), tool: 'insert_rows', idempotencyKey, dryRun, signal };
-    const answer = await workOnTable(means.catalog, place, name, 'insert', table => {
-      const plan = planInsert(table, rows, facts);
-      const isSingleStatement = plan.statements.length === 1;
-      return write(means.pools, { ...request, arguments: { table: name, rows }, isSingleStatement }, async session => {
+    const privacy = privacyOf(call);
+    const answer = await workOnTable(means.catalog, place, name, 'insert', async table => {
+      const plan = await planInsert(table, rows, facts, privacy);
+      const how = {
+        arguments: { table: name, rows },
+        isSingleStatement: plan.statements.length === 1,
+        concealment: await concealmentFor(privacy, table),
+      };
+      return write(means.pools, { ...request, ...how }, async session => {
         const ids = await runInsert(session, plan);
         return { count: rows.length, ...(ids && !dryRun && { ids }) };
       });

@@ -7,6 +7,7 @@ import { type Page, selectPage } from '../../tables/select.ts';
 import { workOnTable } from '../../tables/work-on-table.ts';
 import { type Call, callerKey, defineTool } from '../tool.ts';
 import { Where } from './arguments.ts';
+import { privacyOf } from './privacy.ts';
 
 /** Rows of one table, page by page: every row once, whatever the order. */
 export const selectRows = defineTool({
@@ -17,6 +18,7 @@ export const selectRows = defineTool({
     'ne, not_in and not also match nulls; nulls sort last.',
   kind: 'read',
   idempotent: true,
+  untrusted: true,
   atPlace: true,
   input: z.strictObject({
     table: z.string(),
@@ -51,7 +53,7 @@ export const selectRows = defineTool({
     const page = await workOnTable(means.catalog, place, args.table, 'read', table => {
       const { columns, where, order_by: orderBy, count } = args;
       const selection = { columns, where, orderBy, count, after, limit: Math.min(limit ?? defaultRows, maxRows) };
-      return selectPage(means.pools, place, table, selection, signal);
+      return selectPage(means.pools, place, table, selection, privacyOf(call), signal);
     });
     return toAnswer(call, page, binding);
   },
@@ -63,7 +65,11 @@ export const selectRows = defineTool({
 const FRAME_BYTES = 4096;
 const MAX_CURSOR_LENGTH = 3072;
 
-function toAnswer({ means }: Call, { columns, rows, hasMore, positionOf, total }: Page, binding: CursorBinding) {
+function toAnswer(
+  { means }: Call,
+  { columns, revealed, rows, hasMore, positionOf, total }: Page,
+  binding: CursorBinding,
+) {
   const { maxResultBytes, cursorMinutes } = means.limits;
   const fitting = countFitting(rows, maxResultBytes - FRAME_BYTES - Buffer.byteLength(JSON.stringify(columns)));
   if (fitting === 0 && rows.length > 0) {
@@ -84,7 +90,8 @@ function toAnswer({ means }: Call, { columns, rows, hasMore, positionOf, total }
     ...(truncated && !goesOn && { hint: NO_CURSOR }),
     ...(total !== undefined && { total }),
   };
-  return { result, rows: fitting };
+  // Whose personal data was read is in the record of what was done.
+  return { result, rows: fitting, ...(revealed.length > 0 && { done: { personal_data: revealed } }) };
 }
 
 const NO_CURSOR =

@@ -1,11 +1,14 @@
 import { z } from 'zod';
 import { countFitting } from '../../tables/fit.ts';
 import { outlineFilter, outlineName, outlineNames } from '../../tables/outline.ts';
+import { concealmentFor } from '../../tables/privacy.ts';
+import { sealedColumns } from '../../tables/seal.ts';
 import { type Updated, updateMatches } from '../../tables/update.ts';
 import { workOnTable } from '../../tables/work-on-table.ts';
 import { write } from '../../tables/write.ts';
 import { callerKey, defineTool } from '../tool.ts';
-import { DryRun, IdempotencyKey, MaxRows, RowValues, Where } from './arguments.ts';
+import { DryRun, IdempotencyKey, MaxRows, RowValues, SameWhere } from './arguments.ts';
+import { privacyOf } from './privacy.ts';
 
 /** Sets columns of the rows that match, or refuses when more match than were foreseen. */
 export const updateRows = defineTool({
@@ -15,10 +18,11 @@ export const updateRows = defineTool({
     'Sets columns of all rows that match. More than max_rows match: nothing changes, and you learn how many.',
   kind: 'destructive',
   idempotent: false,
+  untrusted: true,
   atPlace: true,
   input: z.strictObject({
     table: z.string(),
-    where: Where,
+    where: SameWhere,
     set: RowValues,
     max_rows: MaxRows,
     idempotency_key: IdempotencyKey,
@@ -29,8 +33,6 @@ export const updateRows = defineTool({
     columns: z.array(z.string()),
     before: z.array(z.array(z.unknown())),
     after: z.array(z.array(z.unknown())),
-    dry_run: z.boolean(),
-    replayed: z.boolean(),
   }),
   summarize: ({ table, where, set, max_rows, idempotency_key: key, dry_run }) => ({
     table: outlineName(table),
@@ -40,15 +42,23 @@ export const updateRows = defineTool({
     dry_run,
     ...(key !== undefined && { idempotency_key: true }),
   }),
-  async run({ caller, means, place, signal }, args) {
+  async run(call, args) {
+    const { caller, means, place, signal } = call;
     const { table: name, where, set, max_rows: maxRows = 1, idempotency_key: idempotencyKey, dry_run: dryRun } = args;
     const request = { place, callerKey: callerKey(caller), tool: 'update_rows', idempotencyKey, dryRun, signal };
-    const answer = await workOnTable(means.catalog, place, name, 'update', table =>
-      write(means.pools, { ...request, arguments: { table: name, where, set, maxRows } }, async session =>
-        toAnswer(await updateMatches(session, table, { where, maxRows }, set), means.limits.maxResultBytes),
-      ),
-    );
-    return { result: answer, rows: dryRun || answer.replayed ? 0 : Number(answer.count) };
+    const privacy = privacyOf(call);
+    let revealed: readonly string[] = [];
+    const answer = await workOnTable(means.catalog, place, name, 'update', async table => {
+      const concealment = await concealmentFor(privacy, table);
+      if (privacy.mayRead) revealed = sealedColumns(table).map(column => column.name);
+      const how = { arguments: { table: name, where, set, maxRows }, concealment };
+      return write(means.pools, { ...request, ...how }, async session =>
+        toAnswer(await updateMatches(session, table, { where, maxRows }, set, privacy), means.limits.maxResultBytes),
+      );
+    });
+    const rows = dryRun || answer.replayed ? 0 : Number(answer.count);
+    const isRevealing = revealed.length > 0 && answer.before !== undefined && !answer.replayed;
+    return { result: answer, rows, ...(isRevealing && { done: { personal_data: revealed } }) };
   },
 });
 

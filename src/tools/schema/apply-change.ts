@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { applyPlan } from '../../tables/schema/apply.ts';
+import { privacyOf } from '../data/privacy.ts';
 import { callerKey, defineTool } from '../tool.ts';
 import { openPlan } from './plan-token.ts';
 
@@ -21,6 +22,7 @@ export const applyChange = defineTool({
     const { version, done } = await applyPlan({
       pools,
       catalog,
+      keys: means.dataKeys,
       place,
       signal,
       planId: openPlan(call, plan),
@@ -28,6 +30,7 @@ export const applyChange = defineTool({
       author: `${caller.person.name} (${caller.person.objectId})`,
       now: means.now(),
       softDropDays: means.limits.softDropDays,
+      mayUnseal: privacyOf(call).mayRead,
     });
     return { result: { version, done }, done: { version, done } };
   },

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { Changes, outlineChange } from '../../tables/schema/change.ts';
 import { planChanges } from '../../tables/schema/plan.ts';
+import { privacyOf } from '../data/privacy.ts';
 import { callerKey, defineTool } from '../tool.ts';
 import { sealPlan } from './plan-token.ts';
 
@@ -12,6 +13,7 @@ export const planChange = defineTool({
     'Shows exactly what changes to tables would do: SQL, rows affected, warnings. Pass `plan` to apply_change before it expires.',
   kind: 'read',
   idempotent: true,
+  untrusted: true,
   atPlace: true,
   input: z.strictObject({ changes: Changes.describe('in order, each with exactly one key') }),
   output: z.looseObject({
@@ -20,14 +22,14 @@ export const planChange = defineTool({
     warnings: z.array(z.string()),
     plan: z.string(),
     expires_at: z.string(),
-    restorable: z.array(z.looseObject({})).optional(),
   }),
   summarize: ({ changes }) => ({ changes: changes.map(outlineChange) }),
   async run(call, { changes }) {
     const { caller, place, signal, means } = call;
-    const { pools, catalog, limits } = means;
+    const { pools, catalog, dataKeys: keys, limits } = means;
     const { planMinutes, softDropDays } = limits;
-    const parts = { pools, catalog, place, signal, planMinutes, softDropDays, now: means.now() };
+    const { mayRead: mayUnseal } = privacyOf(call);
+    const parts = { pools, catalog, keys, place, signal, planMinutes, softDropDays, mayUnseal, now: means.now() };
     const plan = await planChanges({ ...parts, caller: callerKey(caller) }, changes);
     return {
       result: {

@@ -237,11 +237,13 @@ describe('the operator creates a table', () => {
 });
 
 function parts() {
-  const { pools, catalog, place, clock } = home;
+  const { pools, catalog, place, clock, means } = home;
   return {
     pools,
     catalog,
+    keys: means.dataKeys,
     place,
+    mayUnseal: true,
     caller: 'tenant/person',
     now: clock.now,
     softDropDays: 7,

@@ -74,7 +74,6 @@ const CHANGES: Record<string, object[]> = {
           default: 3,
           check: { max: 9 },
           comment: 'c',
-          pii: true,
         },
       },
     },
@@ -111,6 +110,31 @@ const CHANGES: Record<string, object[]> = {
     { alter_column: { table: 'orders', column: 'state', set: { check: { one_of: ['new', "o'k", 'paid'] } } } },
   ],
   'alter_column check to none': [{ alter_column: { table: 'orders', column: 'code', set: { check: null } } }],
+  'add_column, sealed': [{ add_column: { table: 'orders', column: { name: 'mail', type: 'text', pii: 'email' } } }],
+  'add_column, sealed and unique': [
+    { add_column: { table: 'orders', column: { name: 'vat', type: 'text', pii: 'tax_id', unique: true } } },
+  ],
+  'alter_column to personal data, unique': [
+    { alter_column: { table: 'orders', column: 'code', set: { pii: 'tax_id', check: null } } },
+  ],
+  'alter_column to personal data, in an index of two columns': [
+    { alter_column: { table: 'orders', column: 'state', set: { pii: 'name', check: null, default: null } } },
+  ],
+  'alter_column to personal data without an index': [
+    { alter_column: { table: 'orders', column: 'day', set: { pii: 'birth_date', check: null, default: null } } },
+  ],
+  'alter_column to personal data, json and required': [
+    { alter_column: { table: 'orders', column: 'meta', set: { pii: true, default: null, required: true } } },
+  ],
+  'alter_column to personal data, numeric': [
+    { drop_index: { table: 'orders', index: 'orders_customer_total_idx' } },
+    { alter_column: { table: 'orders', column: 'total', set: { pii: true, default: null, check: null } } },
+  ],
+  'a sealed column renamed, dropped and one like it added': [
+    { rename_column: { table: 'orders', from: 'ssn', to: 'number' } },
+    { drop_column: { table: 'orders', column: 'number' } },
+    { add_column: { table: 'orders', column: { name: 'ssn', type: 'text', pii: true, required: false } } },
+  ],
   'alter_column comment and pii': [
     { alter_column: { table: 'orders', column: 'ssn', set: { comment: null, pii: false } } },
   ],

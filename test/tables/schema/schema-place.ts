@@ -25,6 +25,8 @@ export async function openSchemaPlace(): Promise<SchemaPlace> {
   const parts = () => ({
     pools: home.pools,
     catalog: home.catalog,
+    keys: home.means.dataKeys,
+    mayUnseal: true,
     place: home.place,
     now: home.clock.now,
     softDropDays: 7,

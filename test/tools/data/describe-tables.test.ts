@@ -31,7 +31,14 @@ describe('tables are described', () => {
   test('by name', async () => {
     expect(await describing({ detail: 'names' })).toEqual({
       tables: [{ name: 'closed' }, { name: 'customers' }, { name: 'orders', comment: 'What people bought' }],
-      permissions: { select: true, insert: true, update: true, delete: true, change_schema: true },
+      permissions: {
+        select: true,
+        insert: true,
+        update: true,
+        delete: true,
+        change_schema: true,
+        read_personal_data: false,
+      },
       truncated: false,
     });
   });
@@ -53,7 +60,7 @@ describe('tables are described', () => {
           { name: 'customer_id', type: 'reference', required: true, references: 'customers' },
           { name: 'status', type: 'text' },
           { name: 'seen', type: 'timestamp' },
-          { name: 'mail', type: 'text', comment: 'Where the bill goes' },
+          { name: 'mail', type: 'text', comment: 'Where the bill goes', pii: true, sealed: false },
         ],
       },
     ]);
@@ -72,7 +79,7 @@ describe('tables are described', () => {
         { name: 'total', type: 'numeric', required: true, default: 1.5 },
         { name: 'status', type: 'text', check: { one_of: ['a', 'b'] } },
         { name: 'seen', type: 'timestamp', default: { now: true } },
-        { name: 'mail', type: 'text', comment: 'Where the bill goes', pii: true },
+        { name: 'mail', type: 'text', comment: 'Where the bill goes', pii: true, sealed: false },
       ]),
     });
   });
@@ -123,8 +130,16 @@ describe('tables are described', () => {
 
   test('with what this caller may do', async () => {
     const tools = new Set(['describe_tables', 'select_rows', 'insert_rows']);
-    const { permissions } = await at.run(describeTables, { detail: 'names' }, { tools });
-    expect(permissions).toEqual({ select: true, insert: true, update: false, delete: false, change_schema: false });
+    const rights = new Set(['pii:read'] as const);
+    const { permissions } = await at.run(describeTables, { detail: 'names' }, { tools, rights });
+    expect(permissions).toEqual({
+      select: true,
+      insert: true,
+      update: false,
+      delete: false,
+      change_schema: false,
+      read_personal_data: true,
+    });
   });
 
   test('as far as an answer holds, and the rest is said to be missing', async () => {
@@ -141,7 +156,7 @@ describe('tables are described', () => {
 });
 
 test('the audit does not learn what was searched for', () => {
-  expect(describeTables.summarize({ search: 'secret', tables: ['a', 'b; c'] })).toEqual({
+  expect(describeTables.summarize({ search: 'secret', tables: ['a', 'b; c'] }, at.means)).toEqual({
     tables: ['a', '?'],
     search: true,
     detail: undefined,

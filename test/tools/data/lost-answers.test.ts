@@ -5,7 +5,7 @@ import { updateRows } from '../../../src/tools/data/update-rows.ts';
 import { startTcpProxy, type TcpProxy } from '../../support/tcp-proxy.ts';
 import { openTestPlace, type TestPlace, tableOf } from '../../tables/test-place.ts';
 
-/** What callers hear when the connection breaks in the worst moment: F1 and F2 of the list of faults. */
+/** What callers hear when the connection breaks in the worst moment. */
 let at: TestPlace;
 let proxy: TcpProxy;
 const countOf = async (n: number) =>
@@ -25,7 +25,7 @@ afterAll(async () => {
   await proxy.close();
 });
 
-test('an insert whose answer was lost is unknown, never failed', async () => {
+test('F2: an insert whose answer was lost is unknown, never failed', async () => {
   await at.run(insertRows, { table: 'notes', rows: [{ n: 1 }] });
   proxy.cutAfterAnswerTo('marker-2');
   const lost = at.run(insertRows, { table: 'notes', rows: [{ n: 2, word: 'marker-2' }] });
@@ -34,7 +34,7 @@ test('an insert whose answer was lost is unknown, never failed', async () => {
   expect(await countOf(2)).toBe(1);
 });
 
-test('with a key the true answer is found, although the word of the commit was lost', async () => {
+test('F2: with a key the true answer is found, although the word of the commit was lost', async () => {
   const args = { table: 'notes', rows: [{ n: 3 }], idempotency_key: 'lost' };
   proxy.cutAfterAnswerTo('commit');
   const answer = await at.run(insertRows, args).finally(() => proxy.cutAfterAnswerTo('nothing'));
@@ -43,7 +43,7 @@ test('with a key the true answer is found, although the word of the commit was l
   expect(await countOf(3)).toBe(1);
 });
 
-test('an update lost before its commit has changed nothing, and may be repeated', async () => {
+test('F1: an update lost before its commit has changed nothing, and may be repeated', async () => {
   const args = { table: 'notes', where: { n: 3 }, set: { word: 'marker-4' }, idempotency_key: 'early' };
   proxy.cutAfterAnswerTo('marker-4');
   const lost = at.run(updateRows, args).finally(() => proxy.cutAfterAnswerTo('nothing'));
@@ -51,7 +51,7 @@ test('an update lost before its commit has changed nothing, and may be repeated'
   expect(await at.run(updateRows, args)).toMatchObject({ count: 1 });
 });
 
-test('a read that lost its connection is unavailable', async () => {
+test('F1: a read that lost its connection is unavailable', async () => {
   proxy.cutAfterAnswerTo('marker-5');
   const lost = at.run(selectRows, { table: 'notes', where: { word: 'marker-5' } });
   await expect(lost).rejects.toMatchObject({ code: 'unavailable', retryable: true });

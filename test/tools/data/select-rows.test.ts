@@ -362,14 +362,17 @@ describe('what goes wrong', () => {
 });
 
 test('the audit learns names and operators, and no value', () => {
-  const outline = selectRows.summarize({
-    table: 'people',
-    columns: ['name'],
-    where: { mail: 'secret@x', or: [{ age: { gt: 41 } }] },
-    order_by: ['-age'],
-    limit: 5,
-    cursor: 'secret',
-  });
+  const outline = selectRows.summarize(
+    {
+      table: 'people',
+      columns: ['name'],
+      where: { mail: 'secret@x', or: [{ age: { gt: 41 } }] },
+      order_by: ['-age'],
+      limit: 5,
+      cursor: 'secret',
+    },
+    at.means,
+  );
   expect(outline).toEqual({
     table: 'people',
     columns: ['name'],

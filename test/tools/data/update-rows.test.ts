@@ -283,14 +283,14 @@ describe('several at once', () => {
 
 test('the audit learns names and numbers, and no value', () => {
   const args = { table: 'people', where: { mail: 'secret' }, set: { name: 'secret' }, max_rows: 3, dry_run: true };
-  expect(updateRows.summarize(args)).toEqual({
+  expect(updateRows.summarize(args, at.means)).toEqual({
     table: 'people',
     where: ['mail eq'],
     columns: ['name'],
     max_rows: 3,
     dry_run: true,
   });
-  expect(deleteRows.summarize({ table: "x'; --", where: { mail: 'secret' } })).toMatchObject({
+  expect(deleteRows.summarize({ table: "x'; --", where: { mail: 'secret' } }, at.means)).toMatchObject({
     table: '?',
     where: ['mail eq'],
   });

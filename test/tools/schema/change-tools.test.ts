@@ -63,8 +63,8 @@ describe('plan_change and apply_change', () => {
 
   test('leave kinds and names for the audit, and no value', () => {
     const input = planChange.input.parse({ changes: [ORDERS, comment('secret')] });
-    expect(planChange.summarize(input)).toEqual({ changes: ['create_table orders', 'comment orders'] });
-    expect(applyChange.summarize({ plan: 'secret' })).toEqual({});
+    expect(planChange.summarize(input, home.means)).toEqual({ changes: ['create_table orders', 'comment orders'] });
+    expect(applyChange.summarize({ plan: 'secret' }, home.means)).toEqual({});
   });
 
   test('write who it was into the history', async () => {

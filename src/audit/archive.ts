@@ -1,0 +1,88 @@
+import { access, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { OwnerConnection } from '../database/server.ts';
+import { checkpointFiles } from './checkpoint-writer.ts';
+import { extractLines } from './extract.ts';
+import { flushFolder, isMissing, writeLines } from './line-file.ts';
+import { AuditRefusal, type MonthParts, readAnchors, readFinishedMonths } from './months.ts';
+import { hashOf, type SignedLine } from './signed-line.ts';
+import { verifyExtract } from './verify-extract.ts';
+
+export interface ArchiveParts extends MonthParts {
+  /** The only one who may take a month out of the database. */
+  owner: OwnerConnection;
+  /** Where the month goes. */
+  folder: string;
+  /** So many finished months stay. */
+  keepMonths: number;
+  onProgress?(records: number): void;
+}
+
+/**
+ * Takes a sealed month out of the database: writes it to a file, verifies the file, signs that the month is gone, and drops
+ * it. Killed at any point, it loses nothing, and the next run goes on. Returns the file. AuditRefusal says why not.
+ */
+export async function archiveMonth(month: string, parts: ArchiveParts): Promise<string> {
+  const seal = await requireSeal(month, parts);
+  const file = join(parts.folder, `frame-audit-${month}.ndjson`);
+  if (await isThere(file)) await requireWhole(file, seal, parts);
+  else await writeMonth(file, seal, parts);
+  const anchors = await readAnchors(parts);
+  if (!anchors.archivedMonths.has(month)) await parts.say({ kind: 'archive', month });
+  await drop(month, parts.owner);
+  return file;
+}
+
+// Private
+
+async function requireSeal(month: string, parts: ArchiveParts): Promise<SignedLine> {
+  const { read, keepMonths } = parts;
+  const finished = await readFinishedMonths(read);
+  if (!finished.includes(month)) throw new AuditRefusal(`${month} is not over, or not in the database`);
+  if (finished[0] !== month) throw new AuditRefusal(`${finished[0]} has to be archived before ${month}`);
+  if (finished.length <= keepMonths) {
+    throw new AuditRefusal(`${month} stays: audit.keep_months of gateway.yaml is ${keepMonths}`);
+  }
+  const seal = (await readAnchors(parts)).sealOf(month);
+  if (!seal) throw new AuditRefusal(`${month} is not sealed`);
+  return seal;
+}
+
+/** Under its name only when it is whole. */
+async function writeMonth(file: string, header: SignedLine, parts: ArchiveParts): Promise<void> {
+  const draft = `${file}.draft`;
+  await rm(draft, { force: true });
+  const { checkpoints } = checkpointFiles(parts.dataFolder);
+  await writeLines(draft, extractLines({ ...parts, header, checkpoints }));
+  await requireWhole(draft, header, parts);
+  await rename(draft, file);
+  await flushFolder(parts.folder);
+}
+
+/** What was written is read again before anything is dropped. */
+async function requireWhole(file: string, seal: SignedLine, { publicKey }: ArchiveParts): Promise<void> {
+  const { header, chains, faults } = await verifyExtract(file, publicKey);
+  const broken = chains.find(({ verdict }) => verdict !== 'whole');
+  if (header && hashOf(header) !== hashOf(seal))
+    throw new AuditRefusal(`${file} is there already, and holds something else`);
+  if (faults[0]) throw new AuditRefusal(`${file}: ${faults[0]}`);
+  if (broken) throw new AuditRefusal(`${file}: ${broken.chain} is ${broken.verdict} at ${broken.at}`);
+}
+
+async function drop(month: string, owner: OwnerConnection): Promise<void> {
+  const part = `audit.log_${month.replace('-', '_')}`;
+  // Appends stand behind us while we wait for those who read.
+  await owner.script(
+    `set local lock_timeout = '2s'; alter table audit.log detach partition ${part}; drop table ${part}`,
+  );
+}
+
+async function isThere(file: string): Promise<boolean> {
+  return access(file).then(
+    () => true,
+    thrown => {
+      if (isMissing(thrown)) return false;
+      throw thrown;
+    },
+  );
+}

@@ -1,0 +1,120 @@
+import { join } from 'node:path';
+import { readIfThere } from './durable.ts';
+import { type Layout, SLOTS } from './layout.ts';
+import { isPortOpen } from './loopback.ts';
+import { runProgram } from './programs.ts';
+import type { Chore, HostFacts } from './protocol.ts';
+import { runningProxy } from './restart-proxy.ts';
+import { runnerOf } from './slots.ts';
+import { type Machine, renderUnits, UNIT_FOLDERS } from './units.ts';
+
+/** What this machine still lacks and only a person with more rights can give it. */
+export async function choresOfMachine(
+  layout: Layout,
+  machine: Machine,
+  host: HostFacts,
+  caddy: string | undefined,
+): Promise<Chore[]> {
+  const { supervisor } = host;
+  return [
+    ...(await choresOfCaddy(caddy)),
+    ...(supervisor === 'none' ? await runThem(layout, machine, host) : await installUnits(supervisor, machine, host)),
+    ...(await choresOfPort(layout, host)),
+    ...choresOfRoot(),
+  ];
+}
+
+/** How units get where their supervisor reads them. `isNew`: none of them is there yet. */
+export function handOver(
+  supervisor: 'launchd' | 'systemd',
+  names: readonly string[],
+  { home }: Machine,
+  isNew: boolean,
+): Chore {
+  const files = names.map(name => quote(`${home}/units/${name}`)).join(' ');
+  return supervisor === 'launchd' ? toLaunchd(names, files, isNew) : toSystemd(names, files, isNew);
+}
+
+/** A word for a shell. */
+export function quote(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}
+
+// Private
+
+const IS_MAC = process.platform === 'darwin';
+
+async function choresOfCaddy(caddy: string | undefined): Promise<Chore[]> {
+  if (!caddy) {
+    // Debian's package starts a server of its own.
+    const debian = ['sudo apt-get install -y caddy', 'sudo systemctl disable --now caddy'];
+    const sentence = 'Caddy is not on this machine. Install it, then provision again, which checks the files for it:';
+    return [{ sentence, commands: IS_MAC ? ['brew install caddy'] : debian }];
+  }
+  const { out } = await runProgram(caddy, ['version']);
+  const minor = /^v?2\.(\d+)\./.exec(out)?.[1];
+  if (minor === undefined || Number(minor) >= WHOLE_ANSWERS_SINCE) return [];
+  const sentence = `Caddy 2.${minor} ends the answer of a slot that crashed as if it were whole; use 2.${WHOLE_ANSWERS_SINCE} or newer:`;
+  return [{ sentence, commands: [IS_MAC ? 'brew upgrade caddy' : 'https://caddyserver.com/docs/install'] }];
+}
+
+const WHOLE_ANSWERS_SINCE = 9;
+
+/** Without a supervisor, nobody but a person knows how they are kept alive; those that run are. */
+async function runThem(layout: Layout, { home }: Machine, { ports }: HostFacts): Promise<Chore[]> {
+  const slots = await Promise.all(
+    SLOTS.map(async slot => ((await runnerOf(layout, slot)) ? [] : [['run-slot', slot, ports[slot]]])),
+  );
+  const proxy = (await runningProxy(layout)) ? [] : [['run-proxy', ports.blue, ports.green, ports.proxy]];
+  const asleep = [...slots.flat(), ...proxy];
+  if (asleep.length === 0) return [];
+  const commands = asleep.map(([name, ...args]) => `sh ${quote(`${home}/bin/${name}`)} ${args.join(' ')}`);
+  return [{ sentence: 'Keep these running; each is to be started again whenever it ends:', commands }];
+}
+
+async function installUnits(supervisor: 'launchd' | 'systemd', machine: Machine, host: HostFacts): Promise<Chore[]> {
+  const units = Object.entries(renderUnits(machine, host));
+  const installed = await Promise.all(units.map(([name]) => readIfThere(join(UNIT_FOLDERS[supervisor], name))));
+  const others = units.filter(([, text], i) => installed[i] !== text).map(([name]) => name);
+  const isNew = installed.every(text => text === undefined);
+  return others.length === 0 ? [] : [handOver(supervisor, others, machine, isNew)];
+}
+
+function toLaunchd(names: readonly string[], files: string, isNew: boolean): Chore {
+  const labels = names.map(name => name.replace(/\.plist$/, '')).join(' ');
+  const install = `sudo install -o root -g wheel -m 644 ${files} ${UNIT_FOLDERS.launchd}/`;
+  const load = `sudo launchctl bootstrap system ${UNIT_FOLDERS.launchd}/$label.plist`;
+  if (isNew) {
+    const commands = [install, `for label in ${labels}; do ${load}; done`];
+    return { sentence: 'Give the daemons to launchd, as somebody who may use sudo:', commands };
+  }
+  return {
+    // bootout comes back before launchd is done with it.
+    sentence: `The daemons have changed (${labels}). This starts each anew; leave the slot that is live for after a promote:`,
+    commands: [install, `label=…; sudo launchctl bootout system/$label; until ${load}; do sleep 1; done`],
+  };
+}
+
+function toSystemd(names: readonly string[], files: string, isNew: boolean): Chore {
+  const enabled = names.filter(name => name !== 'frame-logs.service').join(' ');
+  const install = [`sudo install -m 644 ${files} ${UNIT_FOLDERS.systemd}/`, 'sudo systemctl daemon-reload'];
+  if (!isNew) {
+    const sentence =
+      'The units have changed. They count from the next time that each starts, slots at the next deploys:';
+    return { sentence, commands: [...install, `sudo systemctl enable ${enabled}`] };
+  }
+  const sentence = 'Give the units to systemd, as somebody who may use sudo:';
+  return { sentence, commands: [...install, `sudo systemctl enable --now ${enabled}`] };
+}
+
+async function choresOfPort(layout: Layout, { ports }: HostFacts): Promise<Chore[]> {
+  if ((await runningProxy(layout)) || !(await isPortOpen(ports.proxy))) return [];
+  const sentence = `Something else than our proxy listens on its port ${ports.proxy}. Find and end it:`;
+  return [{ sentence, commands: [`sudo lsof -nP -iTCP:${ports.proxy} -sTCP:LISTEN`] }];
+}
+
+function choresOfRoot(): Chore[] {
+  if (process.getuid?.() !== 0) return [];
+  const sentence = 'Frame is root here, which it never needs: make it a user of its own, and provision as that one.';
+  return [{ sentence, commands: [] }];
+}

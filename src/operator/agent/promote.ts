@@ -1,0 +1,39 @@
+import { type Deed, Refused } from './deed.ts';
+import { whileLocked } from './locked.ts';
+import { look } from './outlook.ts';
+import { requireRelease } from './release-file.ts';
+import { isHeld, releaseOf } from './slots.ts';
+import { prove } from './stage.ts';
+import { refuseStepBack } from './step-back.ts';
+import { takeOver } from './take-over.ts';
+
+/** What is staged in the idle slot takes over, after it was proven once more. */
+export const promote: Deed<'promote'> = ({ limits, force }, scene) =>
+  whileLocked(scene, { verb: 'promote', force, migrateSeconds: limits.migrateSeconds }, async undertaking => {
+    const { layout } = scene;
+    const outlook = await look(scene);
+    const { idle, live } = outlook;
+    const release = await releaseOf(layout, idle);
+    const facts = { from: live?.release, to: release, target: idle, before: live?.slot };
+    Object.assign(undertaking.facts, facts);
+    await undertaking.steps.look('preflight', async () => {
+      if (!release || (await isHeld(layout, idle))) throw nothingStaged(idle, release);
+    });
+    if (!release) throw nothingStaged(idle, release);
+    const parts = { scene, undertaking, outlook, limits };
+    await refuseStepBack(scene, undertaking, await requireRelease(layout, release), limits.migrateSeconds);
+    await prove({ ...parts, release });
+    return { answer: await takeOver({ ...parts, target: { slot: idle, release }, before: live }) };
+  });
+
+// Private
+
+function nothingStaged(slot: string, release: string | undefined): Refused {
+  const state = release ? `it is held, with ${release}, since that did not pass its gate` : 'it has no release';
+  return new Refused({
+    code: 'deploy/refused',
+    message: `There is nothing to promote in ${slot}: ${state}.`,
+    hint: '`frame deploy --no-promote` stages a release.',
+    exit: 2,
+  });
+}

@@ -1,0 +1,12 @@
+#!/bin/sh
+# rotate-logs: whoever writes a log has it open for appending and never opens it again, so a log that has grown is copied
+# and emptied, not moved. Five copies are kept.
+cd "$(dirname "$0")/../log" || exit 1
+umask 077
+for log in *.log; do
+  [ "$(wc -c <"$log")" -gt 20000000 ] || continue
+  for older in 4 3 2 1; do
+    [ ! -e "$log.$older.gz" ] || mv "$log.$older.gz" "$log.$((older + 1)).gz"
+  done
+  gzip -c "$log" >"$log.1.gz" && : >"$log"
+done

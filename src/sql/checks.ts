@@ -1,0 +1,130 @@
+import { didYouMean } from '../did-you-mean.ts';
+import { FUNCTIONS, ROW_ADDRESSES, TIMES, TYPES } from './allowed.ts';
+import { checkArguments, integerIn } from './arguments.ts';
+import type { Spot } from './findings.ts';
+import { type Fields, listOf, namesIn } from './parse.ts';
+import { refusalAt } from './refusal.ts';
+import { collectFunction, collectJoin, collectSubquery, collectTable, declareNames } from './sources.ts';
+
+/**
+ * What is asked of a node beside its shape, by its type. Functions hide behind more than calls: behind the input of a
+ * type, behind operators and types that a schema may have of its own, and behind any name after a dot, for `(x).f` is
+ * `f(x)`.
+ */
+export const CHECKS: ReadonlyMap<string, (node: Fields, spot: Spot) => void> = new Map(
+  Object.entries({
+    FuncCall: checkFunction,
+    TypeName: checkType,
+    A_Indirection: checkIndirection,
+    SQLValueFunction: checkValueFunction,
+    A_Expr: ({ name }: Fields, spot: Spot) => requireNoSchema(name, spot),
+    SubLink: ({ operName }: Fields, spot: Spot) => requireNoSchema(operName, spot),
+    SortBy: ({ useOp }: Fields, spot: Spot) => requireNoSchema(useOp, spot),
+    CollateClause: ({ collname }: Fields, spot: Spot) => requireNoSchema(collname, spot),
+    ColumnRef: collectReference,
+    RangeVar: collectTable,
+    RangeSubselect: collectSubquery,
+    RangeFunction: collectFunction,
+    JoinExpr: collectJoin,
+    CommonTableExpr: checkCte,
+    CTESearchClause: ({ search_seq_column }: Fields, spot: Spot) => declareNames(spot, [search_seq_column]),
+    CTECycleClause: (node: Fields, spot: Spot) => declareNames(spot, [node.cycle_mark_column, node.cycle_path_column]),
+    ResTarget: ({ name }: Fields, spot: Spot) => declareNames(spot, [name]),
+    Alias: ({ colnames }: Fields, spot: Spot) => declareNames(spot, namesIn(colnames)),
+    ColumnDef: ({ colname }: Fields, spot: Spot) => declareNames(spot, [colname]),
+  }),
+);
+
+// Private
+
+/** What the grammar itself writes stands in pg_catalog, where the allowed functions and types are. */
+function bareName(nodes: unknown): string | undefined {
+  const names = namesIn(nodes);
+  return names.length === 1 || (names.length === 2 && names[0] === 'pg_catalog') ? names.at(-1) : undefined;
+}
+
+function checkFunction({ funcname, args }: Fields, spot: Spot): void {
+  const name = bareName(funcname);
+  if (name === undefined) throw withSchema('function', spot);
+  if (!FUNCTIONS.has(name)) throw notAvailable('function', name, INSTEAD[name], FUNCTIONS, spot);
+  checkArguments(name, listOf(args), spot);
+}
+
+const PAD = "Use right('000' || x, 3) or to_char(x, 'FM000').";
+const INSTEAD: Readonly<Record<string, string>> = {
+  lpad: PAD,
+  rpad: PAD,
+  repeat: 'Write the text out.',
+  pg_typeof: 'describe_tables shows the types.',
+  to_regclass: 'describe_tables lists the tables there are.',
+  nextval: 'run_sql only reads.',
+};
+
+function checkType({ names, typmods }: Fields, spot: Spot): void {
+  const name = bareName(names);
+  if (name === undefined) throw withSchema('type', spot);
+  if (!TYPES.has(name)) throw notAvailable('type', name, undefined, TYPES, spot);
+  // These fill up with blanks and zeros to any length.
+  const isLong = (typmod: Fields) => (integerIn(typmod) ?? Number.POSITIVE_INFINITY) > MAX_PADDED;
+  if (PADDED_TYPES.has(name) && listOf(typmods).some(isLong)) {
+    throw refusalAt(spot.text, spot.at, `a type is at most ${MAX_PADDED} long in run_sql.`, { hint: 'Use text.' });
+  }
+}
+
+const PADDED_TYPES = new Set(['bpchar', 'bit']);
+const MAX_PADDED = 1000;
+
+function notAvailable(
+  kind: string,
+  name: string,
+  instead: string | undefined,
+  allowed: ReadonlySet<string>,
+  { text, at }: Spot,
+) {
+  const guess = didYouMean(name, allowed);
+  const hint = instead ?? (guess && `Did you mean \`${guess}\`?`);
+  return refusalAt(text, at, `the ${kind} \`${name.slice(0, 80)}\` is not available in run_sql.`, hint ? { hint } : {});
+}
+
+function withSchema(kind: string, { text, at }: Spot) {
+  return refusalAt(text, at, `a schema in front of a ${kind} cannot be used in run_sql.`, { hint: 'Leave it out.' });
+}
+
+function requireNoSchema(names: unknown, spot: Spot): void {
+  if (listOf(names).length > 1) throw withSchema('operator or collation', spot);
+}
+
+/** CURRENT_USER and CURRENT_SCHEMA are of the same kind as CURRENT_DATE. */
+function checkValueFunction({ op }: Fields, { text, at }: Spot): void {
+  if (TIMES.test(String(op))) return;
+  const hint = 'get_context says who and where you are.';
+  throw refusalAt(text, at, 'users and schemas are not available in run_sql.', { hint, nextTool: 'get_context' });
+}
+
+function checkIndirection({ indirection }: Fields, { text, at }: Spot): void {
+  if (listOf(indirection).every(step => step.A_Indices)) return;
+  const hint = 'Put a function that returns several columns into FROM, under an alias.';
+  throw refusalAt(text, at, 'a name after a value in parentheses cannot be used in run_sql.', { hint });
+}
+
+function checkCte({ ctename, aliascolnames }: Fields, spot: Spot): void {
+  if (String(ctename).startsWith('pg_')) {
+    throw refusalAt(spot.text, spot.at, 'names that start with pg_ belong to Postgres.', { hint: 'Choose another.' });
+  }
+  declareNames(spot, namesIn(aliascolnames));
+}
+
+function collectReference({ fields, location }: Fields, { text, at, findings }: Spot): void {
+  const names = namesIn(fields);
+  const name = names.pop();
+  if (names.length > 1) {
+    throw refusalAt(text, at, 'a column has at most a table in front of it.', { hint: 'Leave the schema out.' });
+  }
+  if (name === undefined) {
+    findings.takesAll = true;
+    // The star that TABLE stands for is nowhere in the text.
+    if (location === -1) findings.saysTable = true;
+  } else if (ROW_ADDRESSES.has(name)) {
+    throw refusalAt(text, at, `\`${name}\` belongs to Postgres.`, { hint: 'Give your own column another name.' });
+  } else findings.references.push({ qualifier: names[0], name, at });
+}

@@ -1,0 +1,75 @@
+import { hkdfSync } from 'node:crypto';
+import { mkdir, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { Secret } from '../secret.ts';
+import { flushFolder, makeKeyFile, readKeyFile } from './key-file.ts';
+import type { KeyPlace } from './place-keys.ts';
+
+/**
+ * The key of an entity (KEK), in a file of its own: whoever destroys the file destroys what its data keys sealed. While
+ * it is replaced there are two files, and each data key says which of them wraps it.
+ */
+export interface EntityKey {
+  /** Tells it from every other one, and reveals nothing of it. */
+  id: string;
+  file: string;
+  key: Secret<Buffer>;
+}
+
+export type Entity = Pick<KeyPlace, 'customer' | 'entity'>;
+
+/** `<folder>/<customer>/<entity>.key` */
+export function keyFileOf(folder: string, { customer, entity }: Entity): string {
+  return join(folder, customer, `${entity}.key`);
+}
+
+/** Those that are there: the one in force, and the one that is about to replace it. */
+export async function readEntityKeys(folder: string, entity: Entity): Promise<EntityKey[]> {
+  const files = [keyFileOf(folder, entity), nextFileOf(folder, entity)];
+  const keys = await Promise.all(files.map(async file => ({ file, key: await readKeyFile(file) })));
+  return keys.flatMap(({ file, key }) => (key ? [{ id: idOf(key), file, key }] : []));
+}
+
+/** The one in force; made if there is none, so never where something is wrapped already. */
+export async function makeEntityKey(folder: string, entity: Entity): Promise<EntityKey> {
+  return await make(keyFileOf(folder, entity));
+}
+
+/** The one that will replace it: new, or left there by whoever was stopped while replacing. */
+export async function makeNextEntityKey(folder: string, entity: Entity): Promise<EntityKey> {
+  return await make(nextFileOf(folder, entity));
+}
+
+/** From now on the next one is the one in force; the old one is gone. */
+export async function promoteNextEntityKey(folder: string, entity: Entity): Promise<void> {
+  const file = keyFileOf(folder, entity);
+  await rename(nextFileOf(folder, entity), file);
+  await flushFolder(dirname(file));
+}
+
+/** Both of them. Safe to repeat. */
+export async function destroyEntityKeys(folder: string, entity: Entity): Promise<void> {
+  const file = keyFileOf(folder, entity);
+  for (const gone of [file, nextFileOf(folder, entity)]) await rm(gone, { force: true });
+  await flushFolder(dirname(file)).catch(unlessMissing);
+}
+
+// Private
+
+function nextFileOf(folder: string, { customer, entity }: Entity): string {
+  return join(folder, customer, `${entity}.next.key`);
+}
+
+async function make(file: string): Promise<EntityKey> {
+  await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+  const key = await makeKeyFile(file);
+  return { id: idOf(key), file, key };
+}
+
+function idOf(key: Secret<Buffer>): string {
+  return Buffer.from(hkdfSync('sha256', key.reveal(), Buffer.alloc(0), 'frame/1/kek-id', 8)).toString('hex');
+}
+
+function unlessMissing(thrown: NodeJS.ErrnoException): void {
+  if (thrown.code !== 'ENOENT') throw thrown;
+}

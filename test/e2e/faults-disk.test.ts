@@ -1,0 +1,87 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import type { Serving } from '../support/frame-process.ts';
+import { NO_SMALL_DISK, putOnSmallDisk, type SmallDisk } from '../support/tmpfs.ts';
+import {
+  depthOf,
+  eventually,
+  expectCleanLogs,
+  expectExactlyOnce,
+  type FaultsWorld,
+  keepWriting,
+  openFaultsWorld,
+  PLACE,
+  untilReady,
+} from './faults-world.ts';
+import { ask, call, post, rpc } from './wire.ts';
+
+const Checkpoints = z.looseObject({ failure: z.string().nullable() });
+
+describe.skipIf(NO_SMALL_DISK)(`F10: a full disk${NO_SMALL_DISK ? ` (skipped: ${NO_SMALL_DISK})` : ''}`, () => {
+  let world: FaultsWorld;
+  let dataDisk: SmallDisk;
+  let auditDisk: SmallDisk;
+  let blue: Serving;
+
+  beforeAll(async () => {
+    world = await openFaultsWorld({
+      // Without the write-ahead log: where that finds no room, Postgres itself ends.
+      prepare: async ({ data }) => {
+        dataDisk = await putOnSmallDisk(join(data, 'base'), 160);
+      },
+    });
+    const audit = join(world.home.data, 'audit');
+    await mkdir(audit, { recursive: true, mode: 0o700 });
+    auditDisk = await putOnSmallDisk(audit, 4);
+    blue = await world.serve('blue');
+    await world.makeMarks(blue);
+  });
+
+  afterAll(() => world?.remove());
+
+  const read = () =>
+    post(world.at(blue), rpc('tools/call', { name: 'select_rows', arguments: { ...PLACE, table: 'marks', limit: 1 } }));
+
+  test('under the tables: writes are refused, and reads that cannot be recorded; with room again all is well', async () => {
+    const writing = keepWriting(world, blue);
+    await writing.untilAcknowledged(20);
+    await dataDisk.fill();
+    await eventually(async () => (await read()).status).toBe(503);
+    const refused = await read();
+    expect([refused.status, Number(refused.headers['retry-after']) > 0]).toEqual([503, true]);
+    expect((await ask(blue.port, '/frame/live')).status).toBe(200);
+    const { body } = await ask(blue.port, '/frame/metrics');
+    expect(body).toMatch(/frame_events_total\{kind="audit-failed"\} [1-9]/);
+    await dataDisk.free();
+    await writing.untilAcknowledged(writing.acknowledged() + 10);
+    await writing.stop();
+    await untilReady(blue);
+    await expectExactlyOnce(world, writing, blue);
+    expect((await read()).status).toBe(200);
+    expect(await world.verify()).toBe(0);
+  }, 90_000);
+
+  test('under the checkpoints of the record: operators see it, nobody else, and the next one is written', async () => {
+    const failure = async () => Checkpoints.parse((await depthOf(blue)).audit_checkpoints).failure;
+    /** One is written after a thousand records. So few callers are never too many. */
+    async function callUntil(isReached: () => Promise<boolean>): Promise<void> {
+      let isOver = false;
+      const calling = Array.from({ length: 3 }, async () => {
+        while (!isOver) expect((await call(world.at(blue), 'get_context')).code).toBeUndefined();
+      });
+      await eventually(isReached).toBe(true);
+      isOver = true;
+      await Promise.all(calling);
+    }
+    expect(await failure()).toBeNull();
+    await auditDisk.fill();
+    await callUntil(async () => /full|ENOSPC/.test((await failure()) ?? ''));
+    await auditDisk.free();
+    await callUntil(async () => (await failure()) === null);
+    expect([await blue.stop(), await world.verify()]).toEqual([0, 0]);
+  }, 90_000);
+
+  test('nothing of this crashed, and no secret was printed', () => expectCleanLogs(world));
+});

@@ -1,0 +1,44 @@
+import { expect, test } from 'vitest';
+import type { RateState } from '../../src/access/rates.ts';
+import { asGood, ask, callTool, post } from './client.ts';
+import { createFixtureDoor, startGateway } from './fixture.ts';
+
+const rule = { name: 'caller', perMinute: 2 };
+const state = (remaining: number, isOver = false): RateState => ({ rule, isOver, remaining, resetSeconds: 7 });
+
+test('every answer to somebody says what is left, and one too many is 429 before its body is read', async () => {
+  const door = createFixtureDoor();
+  const states = [state(1), state(0), state(0, true), state(0, true)];
+  await using stack = new AsyncDisposableStack();
+  const gateway = await startGateway({ door, takeRate: async () => states.shift() ?? state(0, true) });
+  stack.defer(() => gateway.stop());
+
+  const first = await post(gateway, callTool('echo'));
+  expect(first.status).toBe(200);
+  expect(first.headers).toMatchObject({ 'ratelimit-policy': '"caller";q=2;w=60', ratelimit: '"caller";r=1;t=7' });
+  const second = await post(gateway, callTool('refuse'));
+  expect(second.headers.ratelimit).toBe('"caller";r=0;t=7');
+
+  const third = await post(gateway, 'no JSON at all');
+  expect(third.status).toBe(429);
+  expect(third.headers).toMatchObject({ 'retry-after': '7', ratelimit: '"caller";r=0;t=7' });
+  expect(JSON.parse(third.body)).toMatchObject({ code: 'limit/requests', status: 429 });
+  const fourth = await ask(gateway, '/api/tool', { method: 'POST', headers: asGood, body: '{"tool":"echo"}' });
+  expect([fourth.status, JSON.parse(fourth.body).code]).toEqual([429, 'limit/requests']);
+  expect(door.calls).toHaveLength(2);
+});
+
+test('who is not known is not counted', async () => {
+  let counted = 0;
+  await using stack = new AsyncDisposableStack();
+  const gateway = await startGateway({
+    async takeRate() {
+      counted += 1;
+      return state(1);
+    },
+  });
+  stack.defer(() => gateway.stop());
+  const { status, headers } = await post(gateway, callTool('echo'), { authorization: 'Bearer bad' });
+  expect([status, counted]).toEqual([401, 0]);
+  expect(headers).not.toHaveProperty('ratelimit');
+});
