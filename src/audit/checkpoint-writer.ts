@@ -2,7 +2,7 @@ import { access, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Read } from '../database/ledger.ts';
 import { withFileLock } from './file-lock.ts';
-import { appendLines, isMissing, makeFolder, readLastLine } from './line-file.ts';
+import { appendLines, ignoreMissing, isMissing, makeFolder, readLastLine } from './line-file.ts';
 import { createVerifier, type Signer, type Verifier } from './signature.ts';
 import { type Head, hashOf, isSignedLine, parseLine, type SignedLine, signLine, textOf } from './signed-line.ts';
 
@@ -62,7 +62,7 @@ export function createCheckpointWriter(parts: WriterParts): CheckpointWriter {
         ...(month !== undefined && { month }),
         heads: heads ?? (kind === 'archive' ? [] : current),
       });
-      await publishKey(files.publicKey, signer.publicKey);
+      await publishKey(files.publicKey, verifier);
       await appendLines(files.checkpoints, [textOf(line)]);
       await read(NOTE, [line.number, hashOf(line)]);
       return line;
@@ -132,8 +132,18 @@ async function isGone(file: string): Promise<boolean> {
   );
 }
 
-/** For auditors. Whoever changes it is found out by everybody who took a copy before. */
-async function publishKey(file: string, publicKey: string): Promise<void> {
-  const known = await readFile(file, 'utf8').catch(() => undefined);
-  if (known === undefined) await writeFile(file, publicKey, { mode: 0o644 });
+/**
+ * For auditors. Whoever changes it is found out by everybody who took a copy before. Where another key is published, the
+ * checkpoints are those of another gateway: a line of ours among them would look forged.
+ */
+async function publishKey(file: string, { publicKey }: Verifier): Promise<void> {
+  const known = (await readFile(file, 'utf8').catch(ignoreMissing)) ?? '';
+  if (known === publicKey) return;
+  // A full disk may have taken only its beginning.
+  if (!publicKey.startsWith(known)) {
+    throw new Error(
+      `${file} is of another master key; every database needs a FRAME_DATA of its own. If that key is lost, move the folder of this file away`,
+    );
+  }
+  await writeFile(file, publicKey, { mode: 0o644 });
 }

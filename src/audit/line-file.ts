@@ -100,6 +100,10 @@ export function isMissing(thrown: unknown): boolean {
   return thrown instanceof Error && 'code' in thrown && thrown.code === 'ENOENT';
 }
 
+export function ignoreMissing(thrown: unknown): undefined {
+  if (!isMissing(thrown)) throw thrown;
+}
+
 // Private
 
 const PIECE = 64 * 1024;
@@ -112,8 +116,4 @@ async function endsInLine(handle: FileHandle, size: number): Promise<boolean> {
 
 async function* ended(lines: AsyncIterable<string>): AsyncGenerator<string> {
   for await (const line of lines) yield `${line}\n`;
-}
-
-function ignoreMissing(thrown: unknown): undefined {
-  if (!isMissing(thrown)) throw thrown;
 }

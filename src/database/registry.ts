@@ -66,7 +66,7 @@ export async function refuseOtherMasterKey(read: Read, passwordOf: (role: string
   const { rows } = await read(`select key_check from ${FRAME_SCHEMA}.installation`).catch(noneIfMissing);
   if (rows.every(([keyCheck]) => keyCheck === keyCheckOf(passwordOf))) return;
   const sentence =
-    'the master key is not the one that this installation began with; put the right file back (FRAME_MASTER_KEY_FILE)';
+    'the master key is not the one that this installation began with; bring back your copy of the right one (FRAME_MASTER_KEY_FILE)';
   throw new WrongConfiguration([{ file: 'database', sentence }]);
 }
 

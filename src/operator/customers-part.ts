@@ -30,6 +30,15 @@ export function variablesIn(text: string): string[] {
   return [...new Set([...text.matchAll(VARIABLE)].map(([, name = '']) => name))];
 }
 
+/**
+ * What customers.yaml reads of the environment, for commands on a laptop: secrets of the companies are on their machines, so
+ * here they may be missing, and stand for themselves.
+ */
+export async function withoutSecrets(file: string, env: NodeJS.ProcessEnv): Promise<NodeJS.ProcessEnv> {
+  const names = variablesIn(await readConfigurationFile(file));
+  return { ...Object.fromEntries(names.map(name => [name, `\${${name}}`])), ...env };
+}
+
 // Private
 
 const VARIABLE = /\$\{([A-Za-z_][A-Za-z0-9_]*)\}/g;

@@ -66,10 +66,13 @@ export async function requireEntityKey(folder: string, { customer, entity, kekId
   const file = keyFileOf(folder, { customer, entity });
   const whose = `the personal data of ${customer}/${entity} is sealed under`;
   throw keys.length > 0
-    ? wrongKeyFile(file, `is not the key that ${whose}; put the right file back (its key has the id ${kekId})`)
+    ? wrongKeyFile(
+        file,
+        `is not the key that ${whose}; bring back your copy of the right one (its key has the id ${kekId})`,
+      )
     : wrongKeyFile(
         file,
-        `is not there, but ${whose} it; put it back from where you keep it. If it was destroyed on purpose: frame entity shred ${entity} --customer ${customer}`,
+        `is not there, but ${whose} it; put it back from where you keep it. If it was destroyed on purpose: frame entity shred ${entity} --customer ${customer} --yes-shred ${entity}`,
       );
 }
 

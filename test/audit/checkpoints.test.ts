@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { appendFile, mkdir, readFile, rename, rm, stat, symlink, unlink, writeFile } from 'node:fs/promises';
 import { platform } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +10,8 @@ import { secondFile } from '../../src/audit/second-place.ts';
 import { createVerifier } from '../../src/audit/signature.ts';
 import { hashOf, headsOf, isSignedLine, parseLine, type SignedLine } from '../../src/audit/signed-line.ts';
 import type { OwnerConnection } from '../../src/database/server.ts';
+import { Secret } from '../../src/secret.ts';
+import { createCheckpointKey } from '../../src/vault/checkpoint-key.ts';
 import { freshName } from '../support/postgres.ts';
 import { type AuditDatabase, entryOf, KEY, openAuditDatabase } from './audit-database.ts';
 
@@ -73,9 +76,20 @@ describe('a checkpoint', () => {
     expect((await stat(folder)).mode & 0o777).toBe(0o700);
     expect((await stat(checkpoints)).mode & 0o777).toBe(0o600);
     expect(await readFile(publicKey, 'utf8')).toBe(KEY.publicKey);
-    await writeFile(publicKey, 'mine');
+  });
+
+  test('stands only under the key that is published there: two gateways with one data folder would look forged', async () => {
     await open().write();
-    expect(await readFile(publicKey, 'utf8')).toBe('mine');
+    const before = await readSigned();
+    const { publicKey } = checkpointFiles(dataFolder);
+    await writeFile(publicKey, KEY.publicKey.slice(0, 20));
+    await open().write();
+    expect(await readFile(publicKey, 'utf8')).toBe(KEY.publicKey);
+    const other = open({ signer: createCheckpointKey(new Secret(randomBytes(32))) });
+    await other.write();
+    expect(other.state().failure).toMatch(/another master key.*FRAME_DATA of its own/);
+    expect((await readSigned()).slice(0, -1)).toEqual(before);
+    expect(await verify()).toMatchObject({ code: 0, faults: [] });
   });
 
   test('of many processes and calls at once stands in one row', async () => {

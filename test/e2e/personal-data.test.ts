@@ -382,7 +382,7 @@ describe('the key of an entity', () => {
     await third.stop();
     await withKeyFile(async () => {
       await writeFile(keyFile, old);
-      await expectRefused(/is not the key that the personal data of axe\/axe is sealed under; put the right file back/);
+      await expectRefused(/is not the key that the personal data of axe\/axe is sealed under; bring back your copy/);
     });
   });
 

@@ -100,7 +100,7 @@ describe('one customer', { timeout: 120_000 }, () => {
     await fleet.commit(2, { open: 200 });
     const { exit, err } = await fleet.frame('deploy axe --json');
     expect(exit).toBe(21);
-    expect(err).toMatch(/^axe: went back: /m);
+    expect(err).toMatch(/^axe: reverted: /m);
     expect(await fleet.machine('axe').serving()).toBe(idOf(1));
     expect(await fleet.machine('axe').story()).toEqual(['ok - → 1', 'reverted 1 → 2']);
   });
@@ -130,11 +130,11 @@ describe('one customer', { timeout: 120_000 }, () => {
     await fleet.commit(1);
     const refused = await fleet.frame('deploy axe');
     expect(refused.exit).toBe(75);
-    expect(refused.err).toMatch(/^axe: locked: anna@laptop holds the lock of this machine: `activate`, for \d+ s/m);
+    expect(refused.err).toMatch(/^axe: locked: anna@laptop holds the lock of this machine: `deploy`, for \d+ s/m);
 
     const forced = await fleet.frame('deploy axe --force');
     expect(forced).toMatchObject({ exit: 0, out: `axe: ${idOf(1)} is live on blue.` });
-    expect(forced.err).toMatch(/^axe {2}warning: .*activate.* of anna@laptop/m);
+    expect(forced.err).toMatch(/^axe {2}warning: .*deploy.* of anna@laptop/m);
     holder.child.kill('SIGKILL');
     await holder.told;
   });

@@ -37,7 +37,7 @@ function machine(changes: Partial<Inspection> = {}): Inspection {
 }
 
 function line(changes: Partial<HistoryLine>): HistoryLine {
-  return { at: '2026-11-20T14:00:00Z', by: 'anna@laptop', verb: 'activate', result: 'ok', ms: 1, ...changes };
+  return { at: '2026-11-20T14:00:00Z', by: 'anna@laptop', verb: 'deploy', result: 'ok', ms: 1, ...changes };
 }
 
 const outside = (changes: Partial<Outside> = {}): Outside => ({
@@ -76,7 +76,7 @@ describe('well', () => {
   });
 
   test('while a deploy is under way, when live may have changed between two looks', () => {
-    const lock = { by: 'anna@laptop', verb: 'activate', ageSeconds: 4, alive: true };
+    const lock = { by: 'anna@laptop', verb: 'deploy', ageSeconds: 4, alive: true };
     expect(verdict({ machine: machine({ lock }), outside: outside({ release: OLD }) }).state).toBe('ok');
   });
 });
@@ -90,9 +90,15 @@ describe('degraded', () => {
     ['the other slot is stopped', withSlot('green', { held: true }), 'green, the other slot, is stopped', COMMAND],
     [
       'nobody runs the other slot',
-      withSlot('green', { pid: undefined }),
+      withSlot('green', { pid: undefined, ready: undefined }),
       'nobody starts it',
       ['frame slot status axe', COMMAND],
+    ],
+    [
+      'nobody knows which process the other slot is',
+      withSlot('green', { pid: undefined }),
+      'end it by hand',
+      'frame slot status axe',
     ],
     ['the live slot is down', withSlot('blue', { ready: undefined }), 'blue, which is live, does not answer', COMMAND],
     [
@@ -123,7 +129,7 @@ describe('degraded', () => {
     ],
     [
       'a lock is left',
-      onMachine({ lock: { by: 'bob@pc', verb: 'activate', ageSeconds: 7200, alive: false } }),
+      onMachine({ lock: { by: 'bob@pc', verb: 'deploy', ageSeconds: 7200, alive: false } }),
       'bob@pc left a lock behind',
       COMMAND,
     ],

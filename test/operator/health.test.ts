@@ -69,7 +69,7 @@ describe.skipIf(!HAS_SSHD)(`frame health over ${SSHD}`, () => {
       release: second,
       proxy: { status: 200, slot: live, release: second },
       lock: null,
-      last: { verb: 'activate', from: first, to: second, result: 'ok' },
+      last: { verb: 'deploy', from: first, to: second, result: 'ok' },
     });
     for (const slot of ['blue', 'green'] as const) {
       const { release, pid, says } = row.machine.slots[slot];
@@ -116,7 +116,7 @@ describe.skipIf(!HAS_SSHD)(`frame health over ${SSHD}`, () => {
       token: 'x',
       pid: 2 ** 22 + 1,
       started: 'never',
-      verb: 'activate',
+      verb: 'deploy',
       by: 'eve\u001b[31m',
       at: '2026-11-20T00:00:00Z',
     };

@@ -55,7 +55,7 @@ describe('whoever leaves in the middle', { timeout: 120_000 }, () => {
     await closed;
     expect(await fleet.frame('deploy axe')).toMatchObject({ exit: 75, err: expect.stringContaining('axe: locked: ') });
     const status = await fleet.frame('slot status axe');
-    expect(status.out).toMatch(/^lock {6}activate of \S+@\S+, \d+ s$/m);
+    expect(status.out).toMatch(/^lock {6}deploy of \S+@\S+, \d+ s$/m);
 
     await thaw(machine);
     await eventually(async () => (await machine.story()).includes('ok - → 1'), 60_000);

@@ -27,6 +27,9 @@ describe('promote and rollback', { timeout: 180_000 }, () => {
 
     const promoted = await fleet.frame('promote axe');
     expect(promoted).toMatchObject({ exit: 0, out: `axe: ${idOf(2)} is live on green; before: ${idOf(1)} on blue.` });
+    expect(promoted.err).not.toMatch(/goes back/);
+    const again = await fleet.frame('promote axe --dry-run');
+    expect(again.err).toContain(`blue holds ${idOf(1)}, which served before: this goes back to it.`);
     const back = await fleet.frame('rollback axe --json');
     expect(JSON.parse(back.out)).toMatchObject({
       customer: 'axe',

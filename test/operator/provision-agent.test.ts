@@ -225,7 +225,7 @@ describe('what lies there already', () => {
   test('while somebody else works there, it is locked, and nothing is touched', async () => {
     await machine.provision();
     const at = new Date().toISOString();
-    const holder = { token: 't', ...(await lifeOf(process.pid)), verb: 'activate', by: 'bert@laptop', at };
+    const holder = { token: 't', ...(await lifeOf(process.pid)), verb: 'deploy', by: 'bert@laptop', at };
     await machine.write('state/deploy.lock', JSON.stringify(holder));
     const { exit, refusal } = await machine.provision({ env: { NEW: 'x' } });
     expect({ exit, message: refusal?.message }).toEqual({ exit: 75, message: expect.stringContaining('bert@laptop') });

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import { handOver } from '../../src/operator/agent/chores.ts';
+import { handOver, wake } from '../../src/operator/agent/chores.ts';
 import type { HostFacts } from '../../src/operator/agent/protocol.ts';
 import { renderUnits } from '../../src/operator/agent/units.ts';
 
@@ -135,6 +135,17 @@ describe('units that have changed', () => {
       `sudo install -m 644 '/home/it'\\''s/units/frame-blue.service' '/home/it'\\''s/units/frame-logs.service' /etc/systemd/system/`,
       'sudo systemctl daemon-reload',
       'sudo systemctl enable frame-blue.service',
+    ]);
+  });
+
+  test('what is installed and does not run is named, with what starts it', () => {
+    expect(wake('systemd', ['blue', 'proxy'])).toEqual({
+      sentence:
+        'Installed, and not running: blue, proxy. Start it; if it ends again, log/blue.log, log/proxy.log says why:',
+      commands: ['sudo systemctl enable --now frame-blue.service frame-proxy.service'],
+    });
+    expect(wake('launchd', ['green']).commands).toEqual([
+      'sudo launchctl bootstrap system /Library/LaunchDaemons/ai.frame.green.plist',
     ]);
   });
 

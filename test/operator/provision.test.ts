@@ -71,7 +71,7 @@ describe('a plan for a machine that nobody reaches', () => {
     expect(out).toContain(
       'az ad app update --id 6f0c0000-0000-4000-8000-00000000000a --web-redirect-uris https://axe.example/callback/entra',
     );
-    expect(out).toContain("ssh machine 'cat /Users/frame/frame/shared/master.key'");
+    expect(out).toContain("ssh machine 'tar -C /Users/frame/frame -cf - shared' > axe-keys.tar");
     expect(out).toContain('fdesetup status');
     expect(out).toContain('sudo launchctl bootstrap system');
     expect(out).toContain(INGRESS);

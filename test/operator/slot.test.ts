@@ -47,7 +47,7 @@ describe('slot', { timeout: 120_000 }, () => {
     expect(out).toMatch(new RegExp(`^proxy {5}port \\d+, 200 from green, ${idOf(2)}$`, 'm'));
     expect(out).toMatch(/^disk {6}\S+ GB free of \S+ GB$/m);
     expect(out).toMatch(/^lock {6}free$/m);
-    expect(out).toMatch(new RegExp(`^ {2}\\S+Z {2}\\S+@\\S+ {2}activate {2}ok {2}.+ s +${idOf(1)} → ${idOf(2)}$`, 'm'));
+    expect(out).toMatch(new RegExp(`^ {2}\\S+Z {2}\\S+@\\S+ {2}deploy {2}ok {2}.+ m?s +${idOf(1)} → ${idOf(2)}$`, 'm'));
   });
 
   test('cleanup: what no slot holds goes, but for the last; a dry run only says so', async () => {

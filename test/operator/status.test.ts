@@ -92,7 +92,7 @@ describe('status', { timeout: 120_000 }, () => {
   });
 
   test('the history of the machine cannot write on this terminal', async () => {
-    const evil = { at: '\x1b[2J', by: '\u202eanna', verb: 'activate\r', result: 'interrupted', ms: 1 };
+    const evil = { at: '\x1b[2J', by: '\u202eanna', verb: 'deploy\r', result: 'interrupted', ms: 1 };
     await appendFile(fleet.machine('axe').layout.history, `${JSON.stringify(evil)}\n`);
     const { out } = await fleet.frame('status axe');
     expect(out).toContain('by \\u{202e}anna at \\x1b[2J, was interrupted.');

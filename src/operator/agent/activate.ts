@@ -38,7 +38,7 @@ export const activate: Deed<'activate'> = (request, scene) =>
 // Private
 
 function wishOf({ id, force, limits: { migrateSeconds } }: Activation): Wish {
-  return { verb: 'activate', force, to: id, migrateSeconds };
+  return { verb: 'deploy', force, to: id, migrateSeconds };
 }
 
 interface Parts {

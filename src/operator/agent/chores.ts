@@ -18,7 +18,9 @@ export async function choresOfMachine(
   const { supervisor } = host;
   return [
     ...(await choresOfCaddy(caddy)),
-    ...(supervisor === 'none' ? await runThem(layout, machine, host) : await installUnits(supervisor, machine, host)),
+    ...(supervisor === 'none'
+      ? await runThem(layout, machine, host)
+      : await installUnits(layout, supervisor, machine, host)),
     ...(await choresOfPort(layout, host)),
     ...choresOfRoot(),
   ];
@@ -35,12 +37,29 @@ export function handOver(
   return supervisor === 'launchd' ? toLaunchd(names, files, isNew) : toSystemd(names, files, isNew);
 }
 
+/** For what is installed and does not run. */
+export function wake(supervisor: 'launchd' | 'systemd', names: readonly Runner[]): Chore {
+  const commands =
+    supervisor === 'launchd'
+      ? names.map(name => `sudo launchctl bootstrap system ${UNIT_FOLDERS.launchd}/ai.frame.${name}.plist`)
+      : [`sudo systemctl enable --now ${names.map(name => `frame-${name}.service`).join(' ')}`];
+  const logs = names.map(name => `log/${name}.log`).join(', ');
+  return {
+    sentence: `Installed, and not running: ${names.join(', ')}. Start it; if it ends again, ${logs} says why:`,
+    commands,
+  };
+}
+
 /** A word for a shell. */
 export function quote(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
 // Private
+
+const RUNNERS = [...SLOTS, 'proxy'] as const;
+
+type Runner = (typeof RUNNERS)[number];
 
 const IS_MAC = process.platform === 'darwin';
 
@@ -62,22 +81,34 @@ const WHOLE_ANSWERS_SINCE = 9;
 
 /** Without a supervisor, nobody but a person knows how they are kept alive; those that run are. */
 async function runThem(layout: Layout, { home }: Machine, { ports }: HostFacts): Promise<Chore[]> {
-  const slots = await Promise.all(
-    SLOTS.map(async slot => ((await runnerOf(layout, slot)) ? [] : [['run-slot', slot, ports[slot]]])),
-  );
-  const proxy = (await runningProxy(layout)) ? [] : [['run-proxy', ports.blue, ports.green, ports.proxy]];
-  const asleep = [...slots.flat(), ...proxy];
+  const asleep = await findAsleep(layout);
   if (asleep.length === 0) return [];
-  const commands = asleep.map(([name, ...args]) => `sh ${quote(`${home}/bin/${name}`)} ${args.join(' ')}`);
+  const commands = asleep.map(name => {
+    const [script, ...args] =
+      name === 'proxy' ? ['run-proxy', ports.blue, ports.green, ports.proxy] : ['run-slot', name, ports[name]];
+    return `sh ${quote(`${home}/bin/${script}`)} ${args.join(' ')}`;
+  });
   return [{ sentence: 'Keep these running; each is to be started again whenever it ends:', commands }];
 }
 
-async function installUnits(supervisor: 'launchd' | 'systemd', machine: Machine, host: HostFacts): Promise<Chore[]> {
+async function findAsleep(layout: Layout): Promise<Runner[]> {
+  const runners = await Promise.all([...SLOTS.map(slot => runnerOf(layout, slot)), runningProxy(layout)]);
+  return RUNNERS.filter((_, i) => !runners[i]);
+}
+
+async function installUnits(
+  layout: Layout,
+  supervisor: 'launchd' | 'systemd',
+  machine: Machine,
+  host: HostFacts,
+): Promise<Chore[]> {
   const units = Object.entries(renderUnits(machine, host));
   const installed = await Promise.all(units.map(([name]) => readIfThere(join(UNIT_FOLDERS[supervisor], name))));
   const others = units.filter(([, text], i) => installed[i] !== text).map(([name]) => name);
   const isNew = installed.every(text => text === undefined);
-  return others.length === 0 ? [] : [handOver(supervisor, others, machine, isNew)];
+  if (others.length > 0) return [handOver(supervisor, others, machine, isNew)];
+  const asleep = await findAsleep(layout);
+  return asleep.length === 0 ? [] : [wake(supervisor, asleep)];
 }
 
 function toLaunchd(names: readonly string[], files: string, isNew: boolean): Chore {

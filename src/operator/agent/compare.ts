@@ -21,7 +21,7 @@ export function whyWorse(fresh: Counts, old: Counts | undefined, limits: WatchLi
 /** For people: what was seen. */
 export function describe(fresh: Counts, old: Counts | undefined): string {
   const of = (counts: Counts) =>
-    `${counts.requests} requests, ${percent(errorsOf(counts))} errors; ${counts.calls} tool calls, ${percent(failuresOf(counts))} failed`;
+    `requests: ${counts.requests}, ${percent(errorsOf(counts))} errors; tool calls: ${counts.calls}, ${percent(failuresOf(counts))} failed`;
   return old ? `${of(fresh)} (before: ${of(old)})` : of(fresh);
 }
 

@@ -3,7 +3,7 @@ import { leaveDatabaseFit } from './fit-database.ts';
 import { appendHistory } from './history.ts';
 import { type Facts, removeJournal, writeJournal } from './journal.ts';
 import { type Lock, takeLock } from './lock.ts';
-import type { HistoryLine, Verb } from './protocol.ts';
+import type { Command, HistoryLine } from './protocol.ts';
 import { setRight } from './recover.ts';
 import { liveRelease } from './slots.ts';
 import { createSteps, type Steps } from './steps.ts';
@@ -18,7 +18,7 @@ export interface Undertaking {
 }
 
 export interface Wish {
-  verb: Verb;
+  verb: Command;
   force?: boolean;
   /** The release that is asked for. */
   to?: string;

@@ -1,4 +1,5 @@
-import { type Deed, Refused } from './deed.ts';
+import { type Deed, Refused, type Scene } from './deed.ts';
+import { readHistory } from './history.ts';
 import { whileLocked } from './locked.ts';
 import { look } from './outlook.ts';
 import { requireRelease } from './release-file.ts';
@@ -20,6 +21,7 @@ export const promote: Deed<'promote'> = ({ limits, force }, scene) =>
       if (!release || (await isHeld(layout, idle))) throw nothingStaged(idle, release);
     });
     if (!release) throw nothingStaged(idle, release);
+    await warnOfGoingBack(scene, idle, release);
     const parts = { scene, undertaking, outlook, limits };
     await refuseStepBack(scene, undertaking, await requireRelease(layout, release), limits.migrateSeconds);
     await prove({ ...parts, release });
@@ -27,6 +29,14 @@ export const promote: Deed<'promote'> = ({ limits, force }, scene) =>
   });
 
 // Private
+
+/** After a deploy the idle slot holds what served before it: whoever meant to go forward should hear it. */
+async function warnOfGoingBack({ layout, tell }: Scene, idle: string, release: string): Promise<void> {
+  const history = await readHistory(layout.history);
+  const last = history.findLast(({ to, result }) => to === release && (result === 'staged' || result === 'ok'));
+  if (last?.result !== 'ok') return;
+  tell({ kind: 'warning', sentence: `${idle} holds ${release}, which served before: this goes back to it.` });
+}
 
 function nothingStaged(slot: string, release: string | undefined): Refused {
   const state = release ? `it is held, with ${release}, since that did not pass its gate` : 'it has no release';

@@ -22,6 +22,9 @@ export interface Verbs {
 
 export type Verb = keyof Verbs;
 
+/** What changes a machine, in the words of operators: for lock, journal and history. */
+export type Command = 'deploy' | 'promote' | 'rollback' | 'cleanup' | 'provision';
+
 /** `by`: who asks, for lock and history (`anna@laptop`). `dryRun`: says the steps, does none. */
 export type Ask = { [V in Verb]: { verb: V; by: string; dryRun: boolean } & Verbs[V]['request'] }[Verb];
 
@@ -174,6 +177,7 @@ export interface HistoryLine {
   id?: string;
   at: string;
   by: string;
+  /** A Command. */
   verb: string;
   /** What served when it began, and what was to serve. */
   from?: string;

@@ -53,7 +53,7 @@ export const provision: Deed<'provision'> = async (request, scene) => {
     });
     let newUrl: string | undefined;
     await step('postgres', async () => {
-      const prepared = await prepareDatabase(request.database, env.FRAME_DATABASE_URL, changes);
+      const prepared = await prepareDatabase(request, env.FRAME_DATABASE_URL, changes);
       newUrl = prepared.url;
       return prepared.left;
     });

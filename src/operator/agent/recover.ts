@@ -4,7 +4,7 @@ import { leaveDatabaseFit } from './fit-database.ts';
 import { appendHistory, readHistory } from './history.ts';
 import { type Facts, type Journal, readJournal, removeJournal } from './journal.ts';
 import type { Holder, Lock } from './lock.ts';
-import type { Verb } from './protocol.ts';
+import type { Command } from './protocol.ts';
 import { flip, liveRelease, liveSlot } from './slots.ts';
 import { createSteps } from './steps.ts';
 
@@ -52,7 +52,7 @@ export async function setRight(scene: Scene, wish: Coming, lock: Lock): Promise<
 
 /** What the verb that comes now wants. */
 interface Coming {
-  verb: Verb;
+  verb: Command;
   to?: string;
   migrateSeconds?: number;
 }
@@ -80,7 +80,7 @@ async function undoOrGoOn(
 ): Promise<{ resumes: boolean; outcome: string }> {
   const hasFlipped = target !== undefined && target !== before && (await liveSlot(layout)) === target;
   if (hasFlipped && step !== 'revert') {
-    const resumes = wish.verb === 'activate' && wish.to === to;
+    const resumes = wish.verb === 'deploy' && wish.to === to;
     if (!resumes) await keepCustomers(layout);
     return { resumes, outcome: `${target} had taken over` };
   }

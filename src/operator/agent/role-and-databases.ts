@@ -22,7 +22,7 @@ export interface DatabaseOutcome {
  * the customer would meet empty databases.
  */
 export async function prepareDatabase(
-  wish: Provisioning['database'],
+  { customer, database: wish }: Pick<Provisioning, 'customer' | 'database'>,
   current: string | undefined,
   changes: Changes,
 ): Promise<DatabaseOutcome> {
@@ -32,7 +32,7 @@ export async function prepareDatabase(
   if (current !== undefined) return { left: await useCurrent(psql, current, wish, changes) };
 
   const superuser = await findSuperuser(psql, wish);
-  if ('refusals' in superuser) return { left: [noWayIn(wish, superuser.refusals)] };
+  if ('refusals' in superuser) return { left: [noWayIn(customer, wish, superuser.refusals)] };
   const login = await giveRole(psql, superuser, wish.role, changes);
   const refusal = changes.dryRun ? undefined : await whyNoSuperuser(psql, login);
   if (refusal !== undefined) return { left: [notLetIn(login, refusal)] };
@@ -131,13 +131,17 @@ const PSQL_MISSING: Chore = {
   commands: [process.platform === 'darwin' ? 'brew install postgresql@18' : 'sudo apt-get install -y postgresql'],
 };
 
-function noWayIn({ port, superuserUrl }: Provisioning['database'], refusals: readonly string[]): Chore {
+function noWayIn(
+  customer: string,
+  { port, superuserUrl }: Provisioning['database'],
+  refusals: readonly string[],
+): Chore {
   const tried =
     superuserUrl === undefined ? `the socket and port ${port} of this machine` : 'FRAME_DATABASE_URL as given';
   const reasons = [...new Set(refusals)].join('; ') || 'it is no postgres://user:password@host:port/database';
   return {
     sentence: `No Postgres lets us in as a superuser; tried was ${tried} (${reasons}). Start it, or name a superuser as this machine reaches it, and provision again:`,
-    commands: ['FRAME_DATABASE_URL=postgres://postgres:…@127.0.0.1:5432/postgres frame provision …'],
+    commands: [`FRAME_DATABASE_URL=postgres://postgres:…@127.0.0.1:${port}/postgres frame provision ${customer}`],
   };
 }
 

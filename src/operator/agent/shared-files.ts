@@ -68,9 +68,9 @@ function missingIn(customers: string, env: Readonly<Record<string, string>>): st
 }
 
 function setThem(names: readonly string[], customer: string, mustStay: boolean): Chore {
-  const stays = mustStay ? ' shared/customers.yaml stays as it was until then.' : '';
+  const stays = mustStay ? ', so shared/customers.yaml stays as it was' : '';
   return {
-    sentence: `customers.yaml reads ${names.join(', ')}, which nobody has set here.${stays} Provision again with a value:`,
+    sentence: `customers.yaml reads ${names.join(', ')}, which nobody has set here${stays}. Provision again with a value:`,
     commands: [`${names.map(name => `${name}=…`).join(' ')} frame provision ${customer}`],
   };
 }

@@ -33,7 +33,7 @@ export function knowsAllOf(one: ReleaseFile, other: ReleaseFile): boolean {
 
 /** Those that were brought here after this one had last been, and got further than being refused. */
 function releasesAfter(history: readonly HistoryLine[], release: string): string[] {
-  const migrated = history.filter(({ verb, result }) => verb === 'activate' && result !== 'refused');
+  const migrated = history.filter(({ verb, result }) => verb === 'deploy' && result !== 'refused');
   const last = migrated.findLastIndex(({ to }) => to === release);
   return [...new Set(migrated.slice(last + 1).flatMap(({ to }) => to ?? []))];
 }

@@ -6,6 +6,7 @@ import { readCustomers, servedCustomers } from '../../customers/customers-file.t
 import { parseUsername } from '../../customers/who.ts';
 import { orDidYouMean } from '../../did-you-mean.ts';
 import { type Command, defineCommand, EXIT, type Io, WrongUsage } from '../command.ts';
+import { withoutSecrets } from '../customers-part.ts';
 
 export interface ToolName {
   name: string;
@@ -36,7 +37,8 @@ admitted, or may not call the tool. What only their token knows can be given:
       }
       const settings = await readSettings(io.env, flags, io.cwd, { toolNames });
       const { customersFile, roles } = settings;
-      const customers = await readCustomers(customersFile, { roles: new Set(roles.keys()), env: io.env });
+      const env = await withoutSecrets(customersFile, io.env);
+      const customers = await readCustomers(customersFile, { roles: new Set(roles.keys()), env });
       const customer = findCustomer(customers, settings.customer, email);
       const stranger = customer
         ? (whyStranger(customer, email) ?? whyGuest(customer, email))

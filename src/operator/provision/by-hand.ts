@@ -4,13 +4,13 @@ import type { Chore, HostFacts } from '../agent/protocol.ts';
 
 /** What belongs to a new machine and nobody can see from here: whether it is done is for the operator to know. */
 export function choresByHand(customer: Customer, { supervisor }: HostFacts, home: string): Chore[] {
-  const host = customer.host ?? '';
+  const { id, host = '' } = customer;
   return [
     ...(customer.signIn === 'broker' ? [redirectUri(customer)] : []),
     {
       sentence:
-        'Keep a copy of the master key where the machine cannot take it along: what it sealed opens with nothing else.',
-      commands: [`ssh ${host} ${quote(`cat ${quote(`${home}/shared/master.key`)}`)}`],
+        'Keep a copy of the keys in `shared` where the machine cannot take it along, and a new one after each new entity: what they sealed opens with nothing else.',
+      commands: [`(umask 077; ssh ${host} ${quote(`tar -C ${quote(home)} -cf - shared`)} > ${id}-keys.tar)`],
     },
     {
       sentence: `Turn off key expiry for ${host} in the tailnet (admin console, Machines), or give it a tag: it leaves the tailnet otherwise, after 180 days.`,

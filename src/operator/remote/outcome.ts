@@ -132,7 +132,7 @@ const WORDS: Readonly<Record<Result, string>> = {
   failed: 'failed',
   refused: 'refused',
   'gate-failed': 'gate failed',
-  reverted: 'went back',
+  reverted: 'reverted',
   locked: 'locked',
   unreachable: 'unreachable',
   untouched: 'untouched',

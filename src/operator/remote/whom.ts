@@ -4,9 +4,8 @@ import { readSettings, type Settings } from '../../config/settings.ts';
 import type { Customer } from '../../customers/customer.ts';
 import { readCustomers, servedCustomers } from '../../customers/customers-file.ts';
 import { orDidYouMean } from '../../did-you-mean.ts';
-import { readConfigurationFile } from '../../yaml-file.ts';
 import { type Given, type Io, WrongUsage } from '../command.ts';
-import { variablesIn } from '../customers-part.ts';
+import { withoutSecrets } from '../customers-part.ts';
 
 /** Where an operator's command begins: all configuration of the laptop, read and right. */
 export interface Desk {
@@ -24,8 +23,10 @@ export type Hosted = Customer & { host: string };
 export async function openDesk({ env, cwd }: Io, flags: Given<Record<never, never>>['flags']): Promise<Desk> {
   const settings = await readSettings(env, flags, cwd);
   const roles = new Set(settings.roles.keys());
-  const known = await withOthersSecrets(settings.customersFile, env);
-  const all = await readCustomers(settings.customersFile, { roles, env: known });
+  const all = await readCustomers(settings.customersFile, {
+    roles,
+    env: await withoutSecrets(settings.customersFile, env),
+  });
   const config = await readDeployConfig(settings.configFolder, all.all);
   return { settings, config, customers: servedCustomers(all, settings.customer), by: whoAsks() };
 }
@@ -58,12 +59,6 @@ export function chooseCustomer(customers: readonly Customer[], name = ''): Hoste
 
 function isHosted(customer: Customer): customer is Hosted {
   return customer.host !== undefined;
-}
-
-/** Secrets of the companies are on their machines. Here they may be missing, and stand for themselves. */
-async function withOthersSecrets(file: string, env: NodeJS.ProcessEnv): Promise<NodeJS.ProcessEnv> {
-  const names = variablesIn(await readConfigurationFile(file));
-  return { ...Object.fromEntries(names.map(name => [name, `\${${name}}`])), ...env };
 }
 
 function whoAsks(): string {

@@ -75,7 +75,7 @@ test('invariant 39: every verb writes one line with who, from, to, result and du
   const after = await textOf(machine.layout.history);
   expect(after.startsWith(before)).toBe(true);
   expect(await machine.history()).toEqual([
-    expect.objectContaining({ by: "eve's $(laptop)\n", verb: 'activate', to: idOf(1), live: idOf(1), result: 'ok' }),
+    expect.objectContaining({ by: "eve's $(laptop)\n", verb: 'deploy', to: idOf(1), live: idOf(1), result: 'ok' }),
     expect.objectContaining({ by: 'anna@laptop', from: idOf(1), to: idOf(2), live: idOf(2), result: 'ok' }),
     expect.objectContaining({ from: idOf(2), to: 'nonsense', live: idOf(2), result: 'refused' }),
   ]);

@@ -115,6 +115,6 @@ describe('what happened between', () => {
 
 test('for people it is one line', () => {
   const fresh = counts({ requests: 3, errors: 1, calls: 2 });
-  expect(tell(fresh, undefined)).toBe('3 requests, 33.3 % errors; 2 tool calls, 0.0 % failed');
-  expect(tell(fresh, fresh)).toMatch(/ \(before: 3 requests, .*\)$/);
+  expect(tell(fresh, undefined)).toBe('requests: 3, 33.3 % errors; tool calls: 2, 0.0 % failed');
+  expect(tell(fresh, fresh)).toMatch(/ \(before: requests: 3, .*\)$/);
 });

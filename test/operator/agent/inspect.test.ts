@@ -85,10 +85,10 @@ describe('invariant 30: an inspection equals reality', () => {
     const id = await machine.release(1, { ready: 503 });
     const agent = machine.start('activate', { id, promote: true, customers: CUSTOMERS, limits: LIMITS });
     await agent.begins('gate');
-    expect((await inspect()).lock).toMatchObject({ by: 'anna@laptop', verb: 'activate', alive: true });
+    expect((await inspect()).lock).toMatchObject({ by: 'anna@laptop', verb: 'deploy', alive: true });
     agent.child.kill('SIGKILL');
     await agent.told;
-    expect((await inspect()).lock).toMatchObject({ by: 'anna@laptop', verb: 'activate', alive: false });
+    expect((await inspect()).lock).toMatchObject({ by: 'anna@laptop', verb: 'deploy', alive: false });
   });
 
   test('with a link that leads nowhere', async () => {

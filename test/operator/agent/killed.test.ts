@@ -67,7 +67,7 @@ describe('invariants 18, 19 and 39: an agent that is killed', () => {
     const lines = (await machine.history()).slice(length);
     expect(lines.map(({ result }) => result)).toEqual(['lock-broken', 'interrupted', 'ok']);
     const [step] = point.split(' ');
-    expect(lines[1]).toMatchObject({ verb: 'activate', to: wish.id, reason: expect.stringContaining(`step ${step}`) });
+    expect(lines[1]).toMatchObject({ verb: 'deploy', to: wish.id, reason: expect.stringContaining(`step ${step}`) });
     expect(traffic.failures).toEqual([]);
     await expectTidy();
   });
@@ -79,7 +79,7 @@ describe('invariants 18, 19 and 39: an agent that is killed', () => {
     const told = await machine.ask('cleanup', { keep: 99 });
     expect(told.heard).toContainEqual({
       kind: 'warning',
-      sentence: '`activate` of anna@laptop was cut off in the step `gate`; traffic had not moved.',
+      sentence: '`deploy` of anna@laptop was cut off in the step `gate`; traffic had not moved.',
     });
     expect(await textOf(machine.layout.customers)).toBe(before);
     await expectTidy();
@@ -146,7 +146,7 @@ describe('invariants 18, 19 and 39: an agent that is killed', () => {
     await expectTidy();
   });
 
-  test.each(['', 'null', '{}', '[]', '{"id":"x","verb":"activate"'])(
+  test.each(['', 'null', '{}', '[]', '{"id":"x","verb":"deploy"'])(
     'and what is left of its journal is %j',
     async text => {
       await writeFile(machine.layout.journal, text);

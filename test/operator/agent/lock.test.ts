@@ -20,7 +20,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-const WISH = { verb: 'activate', by: 'anna@laptop' };
+const WISH = { verb: 'deploy', by: 'anna@laptop' };
 
 describe('a lock', () => {
   test('is taken, tells who has it, and is given back without a trace', async () => {
@@ -37,7 +37,7 @@ describe('a lock', () => {
       refusal: {
         code: 'deploy/locked',
         exit: 75,
-        message: expect.stringMatching(/^anna@laptop holds .*`activate`, for \d+ s/),
+        message: expect.stringMatching(/^anna@laptop holds .*`deploy`, for \d+ s/),
       },
     });
     expect(await readdir(folder)).toEqual(['deploy.lock']);
@@ -155,7 +155,7 @@ async function leaveLock(holder: Record<string, unknown>, path = file): Promise<
   const text = JSON.stringify({
     token: 'old',
     started: '1',
-    verb: 'activate',
+    verb: 'deploy',
     by: 'the dead',
     at: '2026-01-01',
     ...holder,

@@ -156,7 +156,7 @@ test('there is nothing to promote before the first deploy', async () => {
 
 describe('the release before', () => {
   const line = (result: HistoryLine['result'], from: string | undefined, to: string, live?: string): HistoryLine => {
-    return { at: '', by: '', verb: 'activate', result, from, to, live, ms: 0 };
+    return { at: '', by: '', verb: 'deploy', result, from, to, live, ms: 0 };
   };
   const cases: [string, HistoryLine[], string | undefined][] = [
     ['nothing is known', [], undefined],

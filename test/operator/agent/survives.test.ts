@@ -74,7 +74,7 @@ test('invariant 17: of two deploys at once one runs, the other is told who, what
   expect(second.refusal).toMatchObject({
     code: 'deploy/locked',
     message: expect.stringMatching(
-      /^anna@laptop holds the lock of this machine: `activate`, for \d+ s \(process \d+\)\.$/,
+      /^anna@laptop holds the lock of this machine: `deploy`, for \d+ s \(process \d+\)\.$/,
     ),
   });
   await machine.behave(idOf(2), {});
@@ -93,9 +93,9 @@ test('a lock that was broken by force stops its holder before the next step, and
   expect(await machine.serving()).toBe(idOf(1));
   const lines = await machine.history();
   expect(lines.map(({ by, verb, result }) => `${by} ${verb} ${result}`)).toEqual([
-    'anna@laptop activate ok',
+    'anna@laptop deploy ok',
     'bert@desk cleanup lock-broken',
-    'anna@laptop activate interrupted',
+    'anna@laptop deploy interrupted',
     'bert@desk cleanup ok',
   ]);
 });

@@ -110,7 +110,7 @@ test('a release that does as well as the one before stays, and the watch says wh
   const note = told.heard.findLast(event => event.kind === 'step' && event.step === 'watch');
   expect(note).toMatchObject({
     state: 'done',
-    note: expect.stringMatching(/^\d+ requests, 0\.0 % errors; \d+ tool calls, 0\.0 % failed \(before: /),
+    note: expect.stringMatching(/^requests: \d+, 0\.0 % errors; tool calls: \d+, 0\.0 % failed \(before: /),
   });
   expect(traffic.failures).toEqual([]);
 });

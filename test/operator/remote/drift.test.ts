@@ -19,7 +19,7 @@ function slot(release: string, changes: Partial<SlotState> = {}): SlotState {
 }
 
 function line(changes: Partial<HistoryLine>): HistoryLine {
-  return { at: '2026-11-20T10:00:00.000Z', by: 'anna@laptop', verb: 'activate', result: 'ok', ms: 1, ...changes };
+  return { at: '2026-11-20T10:00:00.000Z', by: 'anna@laptop', verb: 'deploy', result: 'ok', ms: 1, ...changes };
 }
 
 /** Green is live with what is checked out, blue holds what served before: nothing is to be done. */
@@ -238,18 +238,16 @@ describe('the rest of the machine', () => {
 
   test('an interrupted verb', () => {
     expect(tell({ history: [...GOOD.history, line({ to: OLD, result: 'interrupted' })] })).toEqual([
-      'drift: The last activate, by anna@laptop at 2026-11-20T10:00:00.000Z, was interrupted. → frame deploy axe',
+      'drift: The last deploy, by anna@laptop at 2026-11-20T10:00:00.000Z, was interrupted. → frame deploy axe',
     ]);
   });
 
   test('a lock: left behind, or of somebody who works there now', () => {
-    const lock = { by: 'anna@laptop', verb: 'activate', ageSeconds: 300, alive: false };
+    const lock = { by: 'anna@laptop', verb: 'deploy', ageSeconds: 300, alive: false };
     expect(tell({ lock })).toEqual([
-      'drift: anna@laptop left a lock behind 5 min ago: activate was killed. The next verb takes it, and sets right what it left. → frame deploy axe',
+      'drift: anna@laptop left a lock behind 5 min ago: deploy was killed. The next verb takes it, and sets right what it left. → frame deploy axe',
     ]);
-    expect(tell({ lock: { ...lock, alive: true } })).toEqual([
-      'note: anna@laptop works there now: activate, for 5 min.',
-    ]);
+    expect(tell({ lock: { ...lock, alive: true } })).toEqual(['note: anna@laptop works there now: deploy, for 5 min.']);
   });
 
   test('several at once, the gravest first', () => {
