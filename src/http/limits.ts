@@ -58,7 +58,8 @@ function readBytes(incoming: IncomingMessage, maxBytes: number): Promise<Buffer>
       .on('data', take)
       .on('end', () => (isRefused ? reject(tooLarge(maxBytes)) : resolve(Buffer.concat(chunks))))
       .on('error', breakOff)
-      .on('close', breakOff);
+      // Every request closes; an error costs a stack trace.
+      .on('close', () => incoming.readableEnded || breakOff());
   });
 }
 
