@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Environment } from '../customers/customer.ts';
 import { ENVIRONMENTS } from '../customers/customer.ts';
-import { digestOfApiKey, makeApiKeyText } from './api-key-text.ts';
+import { type ApiKeyText, digestOfApiKey, makeApiKeyText } from './api-key-text.ts';
 import type { Run } from './sessions.ts';
 
 /** What a key is for. It is bound to one entity and environment for good; its text is shown once and never kept. */
@@ -42,10 +42,7 @@ export const API_KEY_CHANGES = 'frame_api_keys';
 /** @returns the text of the key, which nobody can ever read again, and its row. */
 export async function createApiKey(run: Run, facts: ApiKeyFacts, nowMs: number): Promise<[string, StoredApiKey]> {
   const key = makeApiKeyText(facts.role);
-  const { customer, entity, environment, role, name, createdBy, expiresAt, networks } = facts;
-  const row = { customer, entity, environment, role, name, created_by: createdBy, networks };
-  const times = { created_at: new Date(nowMs), expires_at: new Date(expiresAt) };
-  const { rows } = await run(INSERT, [JSON.stringify({ ...row, ...times, id: key.id, digest: digestOfApiKey(key) })]);
+  const { rows } = await run(INSERT, [toRow(key, facts, nowMs)]);
   return [key.text, toApiKey(rows[0]?.[0])];
 }
 
@@ -72,9 +69,19 @@ export async function revokeApiKey(
   return rows[0] && toApiKey(rows[0][0]);
 }
 
-/** The old one works until `untilMs` at most, so that nobody has to change both sides in one moment. */
-export async function replaceApiKey(run: Run, id: string, replacedBy: string, untilMs: number): Promise<void> {
-  await run(REPLACE, [id, replacedBy, untilMs]);
+/**
+ * Another key for the same, in one step. The old one works until `untilMs` at most, so that nobody has to change both
+ * sides in one moment. Undefined when it was replaced, was revoked or has expired.
+ */
+export async function replaceApiKey(
+  run: Run,
+  old: StoredApiKey,
+  facts: Pick<ApiKeyFacts, 'createdBy' | 'expiresAt'>,
+  { nowMs, untilMs }: { nowMs: number; untilMs: number },
+): Promise<[string, StoredApiKey] | undefined> {
+  const key = makeApiKeyText(old.role);
+  const { rows } = await run(REPLACE, [old.id, nowMs, untilMs, toRow(key, { ...old, ...facts }, nowMs)]);
+  return rows[0] && [key.text, toApiKey(rows[0][0])];
 }
 
 /** At most once a minute: it is for people to look at. */
@@ -91,6 +98,13 @@ const TOUCH_EVERY_MS = 60_000;
 const AS_JSON = "(to_jsonb(k) - 'digest')::text";
 
 const COLUMNS = `id, digest, customer, entity, environment, role, name, created_by, created_at, expires_at, networks`;
+
+function toRow(key: ApiKeyText, facts: ApiKeyFacts, nowMs: number): string {
+  const { customer, entity, environment, role, name, createdBy, expiresAt, networks } = facts;
+  const row = { customer, entity, environment, role, name, created_by: createdBy, networks };
+  const times = { created_at: new Date(nowMs), expires_at: new Date(expiresAt) };
+  return JSON.stringify({ ...row, ...times, id: key.id, digest: digestOfApiKey(key) });
+}
 
 const INSERT = `
   insert into frame.api_keys as k (${COLUMNS})
@@ -114,11 +128,16 @@ const REVOKE = `
 
 const REPLACE = `
   with replaced as (
-    update frame.api_keys set replaced_by = $2, expires_at = least(expires_at, to_timestamp($3::float8 / 1000))
-    where id = $1
+    update frame.api_keys
+    set replaced_by = $4::json ->> 'id', expires_at = least(expires_at, to_timestamp($3::float8 / 1000))
+    where id = $1 and replaced_by is null and revoked_at is null and expires_at > to_timestamp($2::float8 / 1000)
     returning id
+  ), added as (
+    insert into frame.api_keys (${COLUMNS})
+    select ${COLUMNS} from json_populate_record(null::frame.api_keys, $4::json) where exists (select from replaced)
+    returning *
   )
-  select pg_notify('${API_KEY_CHANGES}', id) from replaced`;
+  select ${AS_JSON}, pg_notify('${API_KEY_CHANGES}', replaced.id) from added k, replaced`;
 
 const TOUCH = `
   update frame.api_keys set last_used_at = to_timestamp($2::float8 / 1000), last_used_from = $4

@@ -7,7 +7,8 @@ import { toFrameError } from '../errors.ts';
 import type { Observe } from '../observe.ts';
 import { API_KEY_CHANGES, findApiKey, revokeApiKey, type StoredApiKey, touchApiKey } from './api-key-table.ts';
 import { digestOfApiKey, findApiKeys, readApiKeyText } from './api-key-text.ts';
-import type { Rates } from './rates.ts';
+import { decodeAddress } from './credentials.ts';
+import type { RateRule, Rates } from './rates.ts';
 import type { Refusal } from './refusal.ts';
 import { runOn } from './sessions.ts';
 import { createTokenMemory } from './token-memory.ts';
@@ -17,7 +18,7 @@ export interface ApiKeys {
   /** As a key of one of the customers served here. `from`: the visitor's address. */
   find(text: string, site: KeySite): Promise<KeyFinding | Refusal>;
   /** Keys that stood where everybody along the way could read them are nobody's secret any more. */
-  revokeExposed(url: string): Promise<void>;
+  revokeExposed(url: URL, from: string): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -47,6 +48,7 @@ export interface ApiKeysParts {
 export async function createApiKeys({ pools, rates, now, observe, onExposed }: ApiKeysParts): Promise<ApiKeys> {
   const run = runOn(pools);
   const memory = createTokenMemory<Known>(REMEMBERED, now);
+  const proven = createTokenMemory<true>(REMEMBERED, now);
   const shutOut = new Map<string, number>();
   let changes = 0;
   const forget = (isMeant: (known: Known) => boolean) => {
@@ -72,22 +74,27 @@ export async function createApiKeys({ pools, rates, now, observe, onExposed }: A
     }
   }
 
-  async function refuse(detail: string, from: string): Promise<Refusal> {
-    const { isOver, resetSeconds } = await rates.take(BAD_KEYS, from);
+  async function refuse(detail: string, from: string, rule: RateRule = BAD_KEYS): Promise<Refusal> {
+    const { isOver, resetSeconds } = await rates.take(rule, from);
     if (!isOver) return { refused: 'api-key-unknown', detail };
     if (shutOut.size >= REMEMBERED) shutOut.clear();
     shutOut.set(from, now() + resetSeconds * 1000);
     return { refused: 'too-many-bad-keys', detail };
   }
 
+  /** Who tries keys: the database hears no more of it. Others behind the same address have had their keys for long. */
+  function isShutOut(from: string, text: string): boolean {
+    return (shutOut.get(from) ?? 0) > now() && !proven.recall(text);
+  }
+
   return {
     async find(text, { customers, from: address }) {
-      const from = address.replace(/^::ffff:/, '');
+      const from = plainAddress(address);
       const read = readApiKeyText(text);
-      if (!read) return await refuse('no key by its form', from);
-      // Who tries keys: the database hears no more of it.
-      if ((shutOut.get(from) ?? 0) > now() && !memory.recall(text)) return { refused: 'too-many-bad-keys' };
-      const known = memory.recall(text) ?? (await lookUp(text, read.id));
+      if (!read) return await refuse('no key by its form', from, MISSPELT_KEYS);
+      const remembered = memory.recall(text);
+      if (!remembered && isShutOut(from, text)) return { refused: 'too-many-bad-keys' };
+      const known = remembered ?? (await lookUp(text, read.id));
       if ('refused' in known) return known;
       const { found } = known;
       // Compared in any case, so that a known id takes no longer than an unknown one.
@@ -96,16 +103,22 @@ export async function createApiKeys({ pools, rates, now, observe, onExposed }: A
       const finding = whatFor(found.key, customers);
       const fault = whyNot(found.key, from, now()) ?? (finding ? undefined : 'of another customer or a former entity');
       if (fault || !finding) return await refuse(`${read.id}: ${fault}`, from);
+      if (!remembered) proven.remember(text, true, now() + PROVEN_MS);
       touchApiKey(run, found.key, from, now()).catch(error =>
         observe({ kind: 'crash-averted', where: 'last use of a key', error }),
       );
       return finding;
     },
-    async revokeExposed(url) {
-      for (const { id, text } of findApiKeys(decode(url)).slice(0, MOST_EXPOSED)) {
+    async revokeExposed(url, address) {
+      const from = plainAddress(address);
+      for (const { id, text } of findApiKeys(decodeAddress(url)).slice(0, MOST_EXPOSED)) {
+        if (isShutOut(from, text)) continue;
         const found = await findApiKey(run, id);
         // Somebody who only knows the id must not be able to end a key.
-        if (!found || found.digest !== digestOfApiKey({ id, role: '', text })) continue;
+        if (!found || found.digest !== digestOfApiKey({ id, role: '', text })) {
+          await refuse('unknown', from);
+          continue;
+        }
         const revoked = await revokeApiKey(run, { id }, 'seen-in-address', now());
         if (revoked) await onExposed(revoked);
       }
@@ -119,8 +132,12 @@ export async function createApiKeys({ pools, rates, now, observe, onExposed }: A
 /** A revocation counts everywhere within this time, also when word of it is lost. */
 const REMEMBER_MS = 1000;
 const REMEMBERED = 1000;
+/** So long ago a key was good, and is looked up also while its address is shut out. */
+const PROVEN_MS = 3_600_000;
 /** Of one address; people who mistype do not get there. */
 const BAD_KEYS = { name: 'bad-keys', perMinute: 30 };
+/** What cannot be a key costs the database nothing, not even its count. */
+const MISSPELT_KEYS: RateRule = { name: 'misspelt-keys', perMinute: 30, isLocal: true };
 /** In one address; more is somebody who wants to keep the database busy. */
 const MOST_EXPOSED = 2;
 const NO_DIGEST = `\\x${'0'.repeat(64)}`;
@@ -153,10 +170,7 @@ function whatFor(key: StoredApiKey, customers: readonly Customer[]): KeyFinding 
   return { key, customer, entity: { ...entity, environments: [key.environment] } };
 }
 
-function decode(url: string): string {
-  try {
-    return decodeURIComponent(url);
-  } catch {
-    return url;
-  }
+/** An IPv4 address as itself, also where it comes over an IPv6 socket. */
+function plainAddress(address: string): string {
+  return address.replace(/^::ffff:/, '');
 }

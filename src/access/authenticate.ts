@@ -6,7 +6,7 @@ import type { Observe } from '../observe.ts';
 import type { AccessTokens, TokenSite } from './access-token.ts';
 import type { ApiKeys, KeyFinding } from './api-keys.ts';
 import { type Caller, NO_TENANT, type Person } from './caller.ts';
-import { readCredentials } from './credentials.ts';
+import { isKeyIn, readCredentials } from './credentials.ts';
 import { type VerifiedToken, verifyToken } from './entra.ts';
 import { versionOfIssuer } from './issuers.ts';
 import type { Fetch } from './key-set.ts';
@@ -25,6 +25,8 @@ export interface Access {
    * `access/…`, or `unavailable` when tokens cannot be checked now.
    */
   authenticate(request: AccessRequest, customers: readonly Customer[]): Promise<Caller>;
+  /** Throws `access/credential-in-url` for an address with a key in it, and that key is nobody's any more. */
+  refuseExposedKey(request: Pick<AccessRequest, 'url' | 'requestId' | 'from'>): Promise<void>;
 }
 
 export interface AccessRequest {
@@ -71,23 +73,30 @@ export function createAccess(parts: AccessParts): Access {
     async authenticate(request, customers) {
       const verdict = await judge(request, customers);
       if (!('refused' in verdict)) return verdict;
-      const error = errorOf(verdict, limits.keysCooldownSeconds);
-      observe({ kind: 'access-refused', requestId: request.requestId, reason: error.detail ?? verdict.refused });
+      const error = refuse(verdict, request.requestId);
       const { stranger } = verdict;
       if (stranger) await onTurnedAway(stranger.customer, toPerson(stranger.person), error, request.requestId);
       throw error;
     },
+    async refuseExposedKey({ url, requestId, from }) {
+      if (!isKeyIn(url)) return;
+      await apiKeys.revokeExposed(url, from);
+      throw refuse({ refused: 'credential-in-url', detail: 'a key' }, requestId);
+    },
   };
+
+  function refuse(refusal: Refusal, requestId: string): FrameError {
+    const error = errorOf(refusal, limits.keysCooldownSeconds);
+    observe({ kind: 'access-refused', requestId, reason: error.detail ?? refusal.refused });
+    return error;
+  }
 
   async function judge(
     { headers, url, origin, from }: AccessRequest,
     customers: readonly Customer[],
   ): Promise<Caller | Verdict> {
     const sent = readCredentials(headers, url);
-    if ('refused' in sent) {
-      if (sent.refused === 'credential-in-url') await apiKeys.revokeExposed(url.href);
-      return sent;
-    }
+    if ('refused' in sent) return sent;
     const key = sent.apiKey === undefined ? undefined : await apiKeys.find(sent.apiKey, { customers, from });
     if (key && 'refused' in key) return key;
     if (sent.token === undefined) return key ? keyToCaller(key) : { refused: 'credential-missing' };
@@ -107,7 +116,7 @@ export function createAccess(parts: AccessParts): Access {
     return {
       customer,
       person: { tenantId: NO_TENANT, objectId: id, name, username: `key:${name}` },
-      key: { id, name },
+      key: { id, name, role },
       role,
       tools: granted,
       rights: rightsOf(granted),
@@ -120,7 +129,8 @@ export function createAccess(parts: AccessParts): Access {
   /** A person who lets an agent work for them: what both of them may, and only that. */
   function withinKey(caller: Caller, found: KeyFinding): Caller | Refusal {
     const { key, customer, entity } = found;
-    if (customer.id !== caller.customer.id) return { refused: 'wrong-customer', detail: `of key ${key.id}` };
+    if (customer.id !== caller.customer.id)
+      return { refused: 'api-key-unknown', detail: `${key.id}: of another customer` };
     if (!caller.entities.some(({ id, environments }) => id === entity.id && environments.includes(key.environment))) {
       return { refused: 'no-access-rule', detail: `not for ${entity.id}, which key ${key.id} is for` };
     }

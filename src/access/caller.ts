@@ -36,6 +36,7 @@ export interface Person {
 export interface KeyName {
   id: string;
   name: string;
+  role: string;
 }
 
 /** Where a key comes alone: what its rows, plans and cursors belong to. No tenant has this id. */

@@ -1,4 +1,9 @@
-import { RateLimiterMemory, RateLimiterPostgres, RateLimiterRes } from 'rate-limiter-flexible';
+import {
+  type RateLimiterAbstract,
+  RateLimiterMemory,
+  RateLimiterPostgres,
+  RateLimiterRes,
+} from 'rate-limiter-flexible';
 import { CONTROL_LOGIN } from '../database/place.ts';
 import type { Pools } from '../database/pools.ts';
 import { FRAME_SCHEMA } from '../database/walls.ts';
@@ -14,9 +19,14 @@ export interface Rates {
   take(rule: RateRule, key: string): Promise<RateState>;
 }
 
+/** The name of the limit on all calls of somebody; every other limit is called like its tool. */
+export const CALLER_RATE = 'caller';
+
 export interface RateRule {
   name: string;
   perMinute: number;
+  /** Counted in this process alone: for what the database shall hear nothing of. */
+  isLocal?: true;
 }
 
 /** In the words of the RateLimit header fields. */
@@ -34,25 +44,27 @@ export interface RatesParts {
 }
 
 export function createRates({ pools, now }: RatesParts): Rates {
-  const limiters = new Map<string, RateLimiterPostgres>();
+  const limiters = new Map<string, RateLimiterAbstract>();
   const leases = new Map<string, Lease>();
   const underWay = new Map<string, Promise<void>>();
 
-  function limiterOf({ name, perMinute }: RateRule): RateLimiterPostgres {
+  function limiterOf({ name, perMinute, isLocal }: RateRule): RateLimiterAbstract {
     const id = `${name}/${perMinute}`;
     const known = limiters.get(id);
     if (known) return known;
     const common = { keyPrefix: name, points: perMinute, duration: WINDOW_SECONDS };
-    const limiter = new RateLimiterPostgres({
-      ...common,
-      storeClient: asClient(pools),
-      storeType: 'pool',
-      schemaName: FRAME_SCHEMA,
-      tableName: 'rates',
-      tableCreated: true,
-      clearExpiredByTimeout: true,
-      insuranceLimiter: new RateLimiterMemory(common),
-    });
+    const limiter = isLocal
+      ? new RateLimiterMemory(common)
+      : new RateLimiterPostgres({
+          ...common,
+          storeClient: asClient(pools),
+          storeType: 'pool',
+          schemaName: FRAME_SCHEMA,
+          tableName: 'rates',
+          tableCreated: true,
+          clearExpiredByTimeout: true,
+          insuranceLimiter: new RateLimiterMemory(common),
+        });
     limiters.set(id, limiter);
     return limiter;
   }
@@ -98,14 +110,25 @@ export function createRates({ pools, now }: RatesParts): Rates {
   };
 }
 
+/** `limit/requests`, with the limit that it is about: an answer names that one in its header fields. */
+export class RateExceeded extends FrameError {
+  readonly state: RateState;
+
+  constructor(state: RateState) {
+    const { rule, resetSeconds } = state;
+    const what = rule.name === CALLER_RATE ? 'calls' : `calls of \`${rule.name}\``;
+    super('limit/requests', `More than ${rule.perMinute} ${what} in a minute.`, {
+      hint: `Wait ${resetSeconds} s, and ask for more at once instead of more often.`,
+      retryable: true,
+      retryAfterSeconds: resetSeconds,
+    });
+    this.state = state;
+  }
+}
+
 /** Throws `limit/requests` when this was one too many. */
-export function requireRate({ isOver, rule, resetSeconds }: RateState): void {
-  if (!isOver) return;
-  throw new FrameError('limit/requests', `More than ${rule.perMinute} calls of ${rule.name} in a minute.`, {
-    hint: `Wait ${resetSeconds} s, and ask for more at once instead of more often.`,
-    retryable: true,
-    retryAfterSeconds: resetSeconds,
-  });
+export function requireRate(state: RateState): void {
+  if (state.isOver) throw new RateExceeded(state);
 }
 
 /** The header fields of draft-ietf-httpapi-ratelimit-headers-10. */

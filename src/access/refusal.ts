@@ -52,17 +52,19 @@ export function errorOf({ refused, detail }: Refusal, retryAfterSeconds: number)
     case 'credential-missing':
       return new FrameError('access/token-missing', 'Sign in to use this resource.', {
         ...facts,
-        hint: 'Send an access token in the Authorization header, as `Bearer <token>`.',
+        hint: 'Send an access token in the Authorization header, as `Bearer <token>`, or an API key as X-API-Key.',
       });
     case 'credential-twice':
       return new FrameError('access/credential-twice', 'The request carries more than one credential.', {
         ...facts,
-        hint: 'Send exactly one Authorization header with one Bearer token.',
+        hint: 'Send at most one Authorization header with one Bearer token, and at most one API key.',
       });
     case 'credential-in-url':
       return new FrameError('access/credential-in-url', 'The address carries a credential.', {
         ...facts,
-        hint: 'Send it in the Authorization header. Addresses end up in logs: treat this credential as lost.',
+        hint:
+          'Send it in the Authorization header. Addresses end up in logs: treat this credential as lost. ' +
+          'An API key is revoked at once.',
       });
     case 'api-key-unknown':
       return new FrameError('access/token-invalid', 'The API key is invalid.', {

@@ -1,8 +1,9 @@
 import { type Context, Hono } from 'hono';
 import type { Access } from '../access/authenticate.ts';
 import type { Caller } from '../access/caller.ts';
+import { SHORTEST_KEY } from '../access/credentials.ts';
 import { challenge, protectedResource } from '../access/discovery.ts';
-import { type RateState, rateHeaders, requireRate } from '../access/rates.ts';
+import { RateExceeded, type RateState, rateHeaders, requireRate } from '../access/rates.ts';
 import type { Broker } from '../broker/routes.ts';
 import type { GatewayConfig } from '../config/gateway-config.ts';
 import { FrameError, toFrameError } from '../errors.ts';
@@ -17,6 +18,7 @@ import {
   type Env,
   isLocal,
   preflight,
+  preflightOfPages,
   requireHost,
   requireLocal,
   requireOrigin,
@@ -69,6 +71,7 @@ export function createApp(parts: AppParts): App {
 
   app.use(mark);
   app.use(requireHost(sites));
+  app.use(refuseExposedKey);
   for (const path of PROTECTED_RESOURCE) {
     app.get(path, allowAnyOrigin, describeResource);
     app.options(path, allowAnyOrigin, preflight('GET, HEAD'));
@@ -96,13 +99,13 @@ export function createApp(parts: AppParts): App {
   app.get('/frame/metrics', requireLocal, async c => c.text(await metrics(), 200, { 'Content-Type': PROMETHEUS }));
   for (const page of ['live', 'ready', 'health', 'metrics']) app.all(`/frame/${page}`, refuseMethod('GET, HEAD'));
   app.post('/frame/mcp', serveMcp);
-  app.options('/frame/mcp', preflight('POST'));
+  app.options('/frame/mcp', preflightOfPages('POST'));
   app.all('/frame/mcp', refuseMethod('POST'));
   app.post('/api/tool', async c => c.json(await answerBody(c, exchange => rest.call(exchange))));
   app.get('/api/tools', async c => c.json(rest.tools(await authenticate(c))));
   app.get('/api/openapi.json', c => c.json(parts.openApi(siteOf(c).origin), 200, { 'Cache-Control': 'max-age=300' }));
-  app.options('/api/tool', preflight('POST'));
-  for (const path of ['/api/tools', '/api/openapi.json']) app.options(path, preflight('GET, HEAD'));
+  app.options('/api/tool', preflightOfPages('POST'));
+  for (const path of ['/api/tools', '/api/openapi.json']) app.options(path, preflightOfPages('GET, HEAD'));
   app.all('/api/tool', refuseMethod('POST'));
   for (const path of ['/api/tools', '/api/openapi.json']) app.all(path, refuseMethod('GET, HEAD'));
 
@@ -132,6 +135,16 @@ export function createApp(parts: AppParts): App {
     return caller;
   }
 
+  /** Before all routes: an address with a key in it is in somebody's log by now, whatever it asked for. */
+  async function refuseExposedKey(c: Context<Env>, next: () => Promise<void>): Promise<void> {
+    const { url = '' } = c.env.incoming;
+    if (url.length > SHORTEST_KEY) {
+      const { requestId } = c.var;
+      await access.refuseExposedKey({ url: new URL(c.req.raw.url), requestId, from: visitorOf(c) });
+    }
+    await next();
+  }
+
   function describeResource(c: Context<Env>): Response {
     const { origin, customers } = siteOf(c);
     return c.json(protectedResource(origin, customers), 200, { 'Cache-Control': 'max-age=300' });
@@ -141,6 +154,8 @@ export function createApp(parts: AppParts): App {
     const { site, requestId } = c.var;
     const error = toFrameError(thrown);
     if (error.code === 'internal') observe({ kind: 'crash-averted', where: c.req.path, error: thrown });
+    // A tool may have a limit of its own: what was too much is what the header fields speak of.
+    if (error instanceof RateExceeded) c.set('rate', error.state);
     const asked = site && challenge(site.origin, site.customers, error);
     return c.req.path.startsWith('/api/') ? toEnvelope(error, asked) : toProblem(error, requestId, asked);
   }

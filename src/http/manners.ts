@@ -53,6 +53,16 @@ export function preflight(methods: string): (c: Context<Env>) => Response {
     });
 }
 
+/** The same where OPTIONS is a method like others: what no page asks goes on to the next row of the table. */
+export function preflightOfPages(methods: string): MiddlewareHandler<Env> {
+  const answer = preflight(methods);
+  return async (c, next) => {
+    const { headers } = c.req.raw;
+    if (headers.has('origin') || headers.has('access-control-request-method')) return answer(c);
+    return await next();
+  };
+}
+
 /** Documents that anybody may read, from any page. */
 export const allowAnyOrigin: MiddlewareHandler<Env> = async (c, next) => {
   await next();

@@ -206,9 +206,17 @@ function protocolErrorOf(error: FrameError) {
   }
 }
 
-/** What nobody foresaw is found in our log by its request. */
 function toPublic(error: FrameError, requestId: string): Record<string, unknown> {
-  return error.code === 'internal' ? { ...error.toPublic(), request_id: requestId } : error.toPublic();
+  switch (error.code) {
+    case 'internal':
+      // What nobody foresaw is found in our log by its request.
+      return { ...error.toPublic(), request_id: requestId };
+    case 'sql/failed':
+      // In Postgres's own words, and they quote what stood in a row: `invalid input syntax for type integer: "…"`.
+      return fence(error.toPublic());
+    default:
+      return error.toPublic();
+  }
 }
 
 function shown({ result, untrusted }: Extract<Outcome, { ok: true }>): Record<string, unknown> {

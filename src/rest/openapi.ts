@@ -11,13 +11,13 @@ export function openApi(listings: readonly ToolListing[], { origin, release }: {
     openapi: '3.1.0',
     info: { title: 'Frame', version: release, description: INTRODUCTION },
     servers: [{ url: origin }],
-    security: [{ key: [] }, { token: [] }],
+    security: [{ key: [] }, { token: [] }, { key: [], token: [] }],
     paths: {
       '/api/tools': {
         get: {
           operationId: 'listTools',
           summary: 'The tools that this caller may call',
-          responses: { 200: json('The tools, with JSON Schemas of their params and results', TOOLS), default: FAILURE },
+          responses: { 200: json('The tools, with JSON Schemas of their params and results', TOOLS), ...FAILURES },
         },
       },
       '/api/tool': {
@@ -25,7 +25,7 @@ export function openApi(listings: readonly ToolListing[], { origin, release }: {
           operationId: 'callTool',
           summary: 'Calls one tool',
           requestBody: { required: true, content: { 'application/json': { schema: oneOf(tools, toRequest) } } },
-          responses: { 200: json('What the tool answered', oneOf(tools, toAnswer)), default: FAILURE },
+          responses: { 200: json('What the tool answered', oneOf(tools, toAnswer)), ...FAILURES },
         },
       },
     },
@@ -41,7 +41,8 @@ export function openApi(listings: readonly ToolListing[], { origin, release }: {
 // Private
 
 const INTRODUCTION =
-  'The tools of Frame for scripts. `entity` and `environment` are params of most tools for callers who have several.';
+  'The tools of Frame for scripts, with an API key, a person’s token, or both: then what both may. Which of the tools ' +
+  'somebody has, and whether they name an `entity` and an `environment`, `GET /api/tools` says.';
 
 const TOOLS = {
   type: 'object',
@@ -78,6 +79,8 @@ const FAILURE = json('It was not done, or nobody knows (`outcome-unknown`); `cod
   },
 });
 
+const FAILURES = { '4XX': FAILURE, default: FAILURE };
+
 function json(description: string, schema: JsonObject) {
   return { description, content: { 'application/json': { schema } } };
 }
@@ -93,8 +96,7 @@ function toRequest({ name, title, description, params }: ToolDescription): JsonO
     description,
     type: 'object',
     required: needs ? ['tool', 'params'] : ['tool'],
-    // A caller with several entities names one: a property that this listing, made for nobody, does not have.
-    properties: { tool: { const: name }, params: { ...params, additionalProperties: true } },
+    properties: { tool: { const: name }, params },
     additionalProperties: false,
   };
 }

@@ -70,7 +70,7 @@ export function createDoor(parts: DoorParts): Door {
       // Nothing leaves that was not recorded, but what became of a change is told all the same.
       return failed(writes ? ('error' in done ? done.error : doneButUnrecorded(thrown)) : thrown);
     }
-    if ('error' in done) return failed(done.error);
+    if ('error' in done) return failed(withinReach(caller, done.error));
     return { ok: true, result: done.result, untrusted: 'tool' in prepared && prepared.tool.untrusted };
   }
 
@@ -117,6 +117,20 @@ export function createDoor(parts: DoorParts): Door {
     } catch (thrown) {
       return { error: toFrameError(thrown), known };
     }
+  }
+
+  /** A way out by a tool that this caller does not have is none. */
+  function withinReach(caller: Caller, error: FrameError): FrameError {
+    const { code, message, hint, nextTool } = error;
+    if (nextTool === undefined || mayCall(caller, nextTool)) return error;
+    const instead = mayCall(caller, 'get_context') ? 'get_context' : undefined;
+    const whom = instead ? ': `get_context` says who can change that' : '';
+    return new FrameError(code, message, {
+      ...error,
+      hint: [hint, `You do not have \`${nextTool}\`${whom}.`].filter(Boolean).join(' '),
+      nextTool: instead,
+      cause: error.cause,
+    });
   }
 
   async function run(

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Caller } from '../access/caller.ts';
 import type { JsonObject, ToolListing } from './door.ts';
-import { placeProperties } from './place-arguments.ts';
+import { ANY_PLACE, placeProperties } from './place-arguments.ts';
 import type { Tool } from './tool.ts';
 
 /**
@@ -19,13 +19,15 @@ export function prepareListing(tool: Tool): BaseListing {
   };
 }
 
-/** Without a caller: as nobody in particular would see it, so without `entity` and `environment`. */
+/** Without a caller: as documents show it that are about no caller and all of them. */
 export function listingFor(caller: Caller | undefined, tool: Tool, base: BaseListing): ToolListing {
   return {
     name: tool.name,
     title: tool.title,
     description: tool.description,
-    inputSchema: caller && tool.atPlace ? withPlace(caller, base.inputSchema) : base.inputSchema,
+    inputSchema: tool.atPlace
+      ? withPlace(caller ? placeProperties(caller) : ANY_PLACE, base.inputSchema)
+      : base.inputSchema,
     outputSchema: base.outputSchema,
     annotations: {
       title: tool.title,
@@ -39,8 +41,7 @@ export function listingFor(caller: Caller | undefined, tool: Tool, base: BaseLis
 
 // Private
 
-function withPlace(caller: Caller, schema: JsonObject): JsonObject {
-  const { properties, required } = placeProperties(caller);
+function withPlace({ properties, required }: ReturnType<typeof placeProperties>, schema: JsonObject): JsonObject {
   const own = { properties: {}, required: [], ...schema } as { properties: JsonObject; required: string[] };
   const all = [...required, ...own.required];
   return {

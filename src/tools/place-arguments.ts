@@ -28,6 +28,15 @@ export function placeProperties(caller: Caller): { properties: JsonObject; requi
   return { properties, required };
 }
 
+/** The same where nobody in particular asks: whoever has no choice leaves them out. */
+export const ANY_PLACE: ReturnType<typeof placeProperties> = {
+  properties: {
+    entity: { type: 'string', description: 'one of yours; only for callers with several' },
+    environment: { type: 'string', enum: [...ENVIRONMENTS], description: 'only where there are several; default prod' },
+  },
+  required: [],
+};
+
 /** Takes the place out of the arguments. Throws `args/invalid` with the caller's own choices. */
 export function takePlace(caller: Caller, args: Record<string, unknown>): [ChosenPlace, Record<string, unknown>] {
   const rest = { ...args };

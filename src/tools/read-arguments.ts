@@ -14,23 +14,58 @@ export function requireObject(args: unknown): Record<string, unknown> {
  * this caller may say beside the tool's own arguments.
  */
 export function readInput(tool: Tool, args: Record<string, unknown>, placeNames: readonly string[]): unknown {
-  const parsed = tool.input.safeParse(args);
+  const parsed = tool.input.safeParse(args, { reportInput: true });
   if (parsed.success) return parsed.data;
   const known = [...placeNames, ...Object.keys((tool.input as { shape?: object }).shape ?? {})];
-  const [first] = parsed.error.issues;
-  throw new FrameError('args/invalid', parsed.error.issues.slice(0, 5).map(toSentence).join(' '), {
-    hint: first && hintFor(first, known),
-  });
+  const { issues } = parsed.error;
+  throw new FrameError('args/invalid', issues.slice(0, 5).map(toSentence).join(' '), { hint: hintFor(issues, known) });
 }
 
 // Private
 
 function toSentence(issue: z.core.$ZodIssue): string {
-  if (issue.code === 'unrecognized_keys') {
-    const names = issue.keys.map(key => `\`${toPath([...issue.path, key.slice(0, 80)])}\``);
-    return `There is no argument ${names.join(', ')}.`;
+  const name = `\`${toPath(issue.path) || 'arguments'}\``;
+  switch (issue.code) {
+    case 'unrecognized_keys': {
+      const names = issue.keys.map(key => `\`${toPath([...issue.path, key.slice(0, 80)])}\``);
+      return `There is no argument ${names.join(', ')}.`;
+    }
+    case 'invalid_type':
+      if (issue.input === undefined) return `${name} is missing.`;
+      return `${name} must be ${KINDS[issue.expected] ?? issue.expected}, not ${kindOf(issue.input)}.`;
+    case 'invalid_value':
+      return `${name} must be one of ${issue.values.map(String).join(', ')}.`;
+    case 'too_big':
+      return `${name} must ${amount(issue.origin, 'at most', issue.maximum)}.`;
+    case 'too_small':
+      return `${name} must ${amount(issue.origin, 'at least', issue.minimum)}.`;
+    default:
+      return `${name}: ${issue.message}.`;
   }
-  return `\`${toPath(issue.path) || 'arguments'}\`: ${issue.message}.`;
+}
+
+/** In the words of JSON, with zod's names for what it expects. */
+const KINDS: Readonly<Record<string, string>> = {
+  array: 'a list',
+  boolean: 'true or false',
+  int: 'a whole number',
+  number: 'a number',
+  object: 'an object',
+  record: 'an object',
+  string: 'a text',
+};
+
+function kindOf(value: unknown): string {
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return 'a list';
+  if (typeof value === 'number') return Number.isInteger(value) ? 'a number' : 'a fraction';
+  return KINDS[typeof value] ?? typeof value;
+}
+
+function amount(origin: string, bound: string, limit: number | bigint): string {
+  if (origin === 'string') return `have ${bound} ${limit} character${limit === 1 ? '' : 's'}`;
+  if (origin === 'array') return `have ${bound} ${limit} ${limit === 1 ? 'entry' : 'entries'}`;
+  return `be ${bound} ${limit}`;
 }
 
 /** `changes[0].create_table.columns[2].type` */
@@ -39,8 +74,9 @@ function toPath(parts: readonly PropertyKey[]): string {
   return steps.join('').replace(/^\./, '');
 }
 
-function hintFor(issue: z.core.$ZodIssue, known: string[]): string | undefined {
-  if (issue.code !== 'unrecognized_keys' || issue.path.length > 0) return undefined;
-  const guess = didYouMean(issue.keys[0] ?? '', known);
+function hintFor(issues: readonly z.core.$ZodIssue[], known: string[]): string | undefined {
+  const unknown = issues.find(issue => issue.code === 'unrecognized_keys' && issue.path.length === 0);
+  if (unknown?.code !== 'unrecognized_keys') return undefined;
+  const guess = didYouMean(unknown.keys[0] ?? '', known);
   return guess ? `Did you mean \`${guess}\`?` : `Arguments are: ${known.join(', ') || 'none'}.`;
 }

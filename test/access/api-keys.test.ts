@@ -61,10 +61,13 @@ afterEach(() => Promise.all(opened.map(keys => keys.close())));
 const address = () => `203.0.113.${visitor}`;
 const site = (customers = [axe, bolt], from = address()) => ({ customers, from });
 
-async function open(pools: Pick<SignInDatabase['pools'], 'query' | 'listen'> = database.pools): Promise<ApiKeys> {
+async function open(
+  pools: Pick<SignInDatabase['pools'], 'query' | 'listen'> = database.pools,
+  rates = createRates({ pools: database.pools, now: Date.now }),
+): Promise<ApiKeys> {
   const keys = await createApiKeys({
     pools,
-    rates: createRates({ pools: database.pools, now: Date.now }),
+    rates,
     now: () => database.clock.now,
     observe: observeNothing,
     async onExposed(key) {
@@ -75,6 +78,9 @@ async function open(pools: Pick<SignInDatabase['pools'], 'query' | 'listen'> = d
   return keys;
 }
 
+const LATER = NOW + 30 * 86_400_000;
+const tryReplace = (key: StoredApiKey, untilMs: number) =>
+  replaceApiKey(database.run, key, { createdBy: 'somebody', expiresAt: LATER }, { nowMs: NOW, untilMs });
 const create = (changes: Partial<ApiKeyFacts> = {}) => createApiKey(database.run, { ...FACTS, ...changes }, NOW);
 
 describe('a key', () => {
@@ -198,31 +204,88 @@ describe('a revocation', () => {
 
 test('a rotated key works until its time is over, and no longer than before', async () => {
   const keys = await open();
-  const [old, { id }] = await create();
-  const [, next] = await create();
-  await replaceApiKey(database.run, id, next.id, NOW + 60_000);
-  expect(await keys.find(old, site())).toHaveProperty('key');
+  const [old, key] = await create();
+  const [text, next] = (await tryReplace(key, NOW + 60_000)) ?? [''];
+  for (const each of [old, text]) expect(await keys.find(each, site())).toHaveProperty('key');
+  expect(next).toMatchObject({ role: 'dev', name: 'nightly totals', createdBy: 'somebody', expiresAt: LATER });
   database.clock.now += 60_000;
   expect(await keys.find(old, site())).toMatchObject({ refused: 'api-key-unknown' });
-  await replaceApiKey(database.run, id, next.id, NOW + 99 * 86_400_000);
-  expect((await findApiKey(database.run, id))?.key).toMatchObject({ expiresAt: NOW + 60_000, replacedBy: next.id });
+  expect(await keys.find(text, site())).toHaveProperty('key');
+  expect((await findApiKey(database.run, key.id))?.key).toMatchObject({
+    expiresAt: NOW + 60_000,
+    replacedBy: next?.id,
+  });
+
+  const [, last] = await create();
+  await tryReplace(last, NOW + 99 * 86_400_000);
+  expect((await findApiKey(database.run, last.id))?.key.expiresAt).toBe(last.expiresAt);
+});
+
+test('of rotations at once one counts, and a key that ended is rotated no more', async () => {
+  const [, key] = await create();
+  const rotated = await Promise.all([1, 2, 3].map(() => tryReplace(key, NOW)));
+  expect(rotated.filter(each => each !== undefined)).toHaveLength(1);
+  const [, revoked] = await create();
+  await revokeApiKey(database.run, { id: revoked.id }, 'test', NOW);
+  const [, expired] = await create({ expiresAt: NOW });
+  const before = await listApiKeys(database.run, {});
+  expect([await tryReplace(revoked, NOW), await tryReplace(expired, NOW)]).toEqual([undefined, undefined]);
+  expect(await listApiKeys(database.run, {})).toEqual(before);
 });
 
 describe('in an address', () => {
   test('a key is revoked, and that is told', async () => {
     const keys = await open();
     const [text, { id }] = await create();
-    await keys.revokeExposed(`https://axe.example/frame/mcp?q=${text.replace('_', '%5F')}`);
+    await keys.revokeExposed(new URL(`https://axe.example/frame/mcp?q=${text.replace('_', '%5F')}`), address());
     expect(exposed.map(key => key.id)).toEqual([id]);
     expect((await findApiKey(database.run, id))?.key.revokedWhy).toBe('seen-in-address');
   });
 
   test('an id with a wrong secret ends nobody’s key', async () => {
     const [, { id }] = await create();
-    await (await open()).revokeExposed(`/?q=${forge(`frame_dev_${id}${'z'.repeat(32)}`)}`);
+    const forged = forge(`frame_dev_${id}${'z'.repeat(32)}`);
+    await (await open()).revokeExposed(new URL(`https://axe.example/?q=${forged}`), address());
     expect(exposed).toEqual([]);
     expect((await findApiKey(database.run, id))?.key.revokedAt).toBeUndefined();
   });
+
+  test.each<[string, (text: string) => string]>([
+    ['beside what cannot be decoded', text => `/?a=%E0%A4%A&q=${text.replaceAll('_', '%5f')}`],
+    ['as a name', text => `/?${text}`],
+    [
+      'in the path, letter by letter',
+      text => `/x/${text.replaceAll(/./g, letter => `%${letter.charCodeAt(0).toString(16)}`)}`,
+    ],
+  ])('%s it is seen too', async (_, pathOf) => {
+    const [text, { id }] = await create();
+    await (await open()).revokeExposed(new URL(`https://axe.example${pathOf(text)}`), address());
+    expect(exposed.map(key => key.id)).toEqual([id]);
+  });
+
+  test('who tries keys there is shut out as anywhere else', async () => {
+    const keys = await open();
+    const [good] = await create();
+    await keys.find(good, site());
+    for (let i = 0; i < 31; i += 1) {
+      await keys.revokeExposed(new URL(`https://axe.example/?q=${makeApiKeyText('dev').text}`), address());
+    }
+    expect(await keys.find(makeApiKeyText('dev').text, site())).toMatchObject({ refused: 'too-many-bad-keys' });
+    await keys.revokeExposed(new URL(`https://axe.example/?q=${good}`), address());
+    expect(exposed).toHaveLength(1);
+  });
+});
+
+test('what cannot be a key costs the database nothing, and is shut out all the same', async () => {
+  const silent = () => Promise.reject(new Error('the database was asked'));
+  const rates = createRates({ pools: { query: silent }, now: Date.now });
+  const keys = await open({ ...database.pools, query: silent }, rates);
+  const [good] = await create();
+  const slips = ['nonsense', `${good.slice(0, -1)}${good.endsWith('x') ? 'y' : 'x'}`, good.replace('_dev_', '_admin_')];
+  const refusals = [];
+  for (let i = 0; i < 33; i += 1) refusals.push(await keys.find(slips[i % 3] ?? '', site()));
+  expect(refusals.slice(0, 30).every(each => 'refused' in each && each.refused === 'api-key-unknown')).toBe(true);
+  expect(refusals.at(-1)).toMatchObject({ refused: 'too-many-bad-keys' });
 });
 
 test('who tries keys is shut out, and the database hears no more of it', async () => {
@@ -242,6 +305,15 @@ test('who tries keys is shut out, and the database hears no more of it', async (
   expect(await keys.find(makeApiKeyText('dev').text, site())).toMatchObject({ refused: 'too-many-bad-keys' });
   expect(queries).toBe(0);
   expect(await keys.find(good, site([axe], '198.51.100.1'))).toHaveProperty('key');
+
+  // Somebody else behind the same address works on, as long as the key is good.
+  database.clock.now += 5000;
+  expect(await keys.find(good, site())).toHaveProperty('key');
+  const [fresh] = await create();
+  expect(await keys.find(fresh, site())).toMatchObject({ refused: 'too-many-bad-keys' });
+  await revokeApiKey(database.run, { id: good.slice(10, 20) }, 'test', database.clock.now);
+  database.clock.now += 1000;
+  expect(await keys.find(good, site())).toMatchObject({ refused: 'too-many-bad-keys' });
 });
 
 test('while the database is away nobody is told that a key is bad', async () => {

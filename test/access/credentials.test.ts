@@ -1,7 +1,7 @@
 import { connect } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import { describe, expect, test } from 'vitest';
-import { readCredentials } from '../../src/access/credentials.ts';
+import { isKeyIn, readCredentials, SHORTEST_KEY } from '../../src/access/credentials.ts';
 import { startServer } from './fixtures.ts';
 
 const ADDRESS = 'https://axe.example/frame/mcp';
@@ -143,6 +143,23 @@ describe('the address', () => {
       expect(read('Bearer good', `${ADDRESS}${rest}`)).toEqual({ refused: 'credential-in-url' });
     },
   );
+
+  test.each([
+    `q=frame_at_${'aB-_'.repeat(11).slice(0, 43)}`,
+    'x=eyJhbGciOiJub25lIn0.eyJhIjoxfQ.',
+    'password=x',
+    'secret=x',
+  ])('must not carry a token by another name: %s', query => {
+    expect(read('Bearer good', `${ADDRESS}?${query}`)).toEqual({ refused: 'credential-in-url' });
+  });
+
+  test('is looked through by its length first: no key is shorter', () => {
+    expect(KEY.replace('_dev_', '_r_')).toHaveLength(SHORTEST_KEY);
+    for (const rest of [`/${KEY}`, `/?q=${KEY}`, `/?${KEY}`, `/?a=1&${KEY.replace('_', '%5F')}=2`]) {
+      expect(isKeyIn(new URL(`https://axe.example${rest}`))).toBe(true);
+    }
+    expect(isKeyIn(new URL(`https://axe.example/?q=${KEY.slice(0, -1)}`))).toBe(false);
+  });
 
   test.each(['tokens=1', 'a=access_token', 'next_token=1', 'key=1'])('may carry %s', query => {
     expect(read('Bearer good', `${ADDRESS}?${query}`)).toEqual({ token: 'good' });

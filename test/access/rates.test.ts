@@ -87,6 +87,15 @@ test('without the table each slot counts for itself', async () => {
   expect(await takeMany(rates, 40, 100)).toBe(40);
 });
 
+test('what is counted in one process alone costs no statement', async () => {
+  const local = { name: 'slips', perMinute: 3, isLocal: true } as const;
+  const states = [];
+  for (let i = 0; i < 4; i += 1) states.push(await blue.take(local, String(key)));
+  expect(states.map(({ isOver }) => isOver)).toEqual([false, false, false, true]);
+  expect((await green.take(local, String(key))).isOver).toBe(false);
+  expect(queries).toBe(0);
+});
+
 test('what is said of it, in header fields and in an error', async () => {
   const state = await blue.take(rule(60), String(key));
   expect(rateHeaders(state)).toEqual({

@@ -26,7 +26,8 @@ let folder: string;
 
 beforeAll(async () => {
   const caller = callerOf(customerNamed('axe'));
-  gateway = await startGateway({ door: createConformanceDoor(), access: { authenticate: async () => caller } });
+  const access = { authenticate: async () => caller, refuseExposedKey: async () => {} };
+  gateway = await startGateway({ door: createConformanceDoor(), access });
   folder = await mkdtemp(join(tmpdir(), 'frame-conformance-'));
 });
 

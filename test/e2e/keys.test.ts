@@ -94,11 +94,29 @@ describe('frame keys create', () => {
     [['create', 'axe:dev', '--role', 'view', '--name', 'x', '--days', '1e2'], /1 to 365/],
     [['create', 'axe:dev', '--role', 'view', '--name', 'x', '--from', '203.0.113.0/33'], /no network/],
     [['create', 'axe:dev', '--role', 'view', '--name', 'x', '--from', 'office'], /no network/],
-    [['create'], /needs a word more/],
+    [['create'], /for which entity, such as axe or axe:dev/],
+    [['revoke'], /the id of the key, as `frame keys list` shows it/],
     [['burn', 'x'], /no `keys burn`/],
+    [['lists'], /did you mean `list`/i],
+    [['rotate', 'abcdefghij', '--role', 'admin'], /takes no --role: the new key is like the old one/],
+    [['revoke', 'abcdefghij', '--overlap', '3'], /`keys revoke` takes no --overlap\./],
+    [['create', 'axe:dev', '--role', 'view', '--name', 'x', '--overlap', '3'], /takes no --overlap\./],
+    [['revoke', `frame_view_${'aB3'.repeat(16)}`], /not its id.*name it `aB3aB3aB3a`, and revoke or rotate it/],
+    [['list', 'a:b:c'], /no <entity>/],
   ])('%j is wrong usage', async (args, sentence) => {
     const { exit, out, err } = await frame(...args);
     expect([exit, out]).toEqual([2, '']);
+    expect(err).toMatch(sentence);
+  });
+
+  test.each([
+    [['list', 'nobody'], 0, /no keys for nobody/],
+    [['list', 'axe:staging'], 0, /no keys for axe:staging/],
+    [['revoke', 'abcdefghij'], 1, /no key `abcdefghij` that could still be used/],
+    [['rotate', 'abcdefghij'], 1, /no key `abcdefghij` that could be rotated/],
+  ])('%j ends with %i and says why there is nothing', async (args, code, sentence) => {
+    const { exit, out, err } = await frame(...args);
+    expect([exit, out]).toEqual([code, '']);
     expect(err).toMatch(sentence);
   });
 
@@ -171,6 +189,14 @@ describe('a key', () => {
     expect(listed.find((one: Row) => one.id === id)).toMatchObject({ replaced_by: next.id });
   });
 
+  test('that is rotated without an overlap ends at once', async () => {
+    const { key, id } = await create('view');
+    const { out, err } = await frame('rotate', id, '--overlap', '0');
+    expect(err).toContain(`The old key, ${id}, has ended.`);
+    await expect.poll(async () => (await api({ 'x-api-key': key }, 'get_context')).status, { timeout: 2000 }).toBe(401);
+    expect((await api({ 'x-api-key': out.trim() }, 'get_context')).status).toBe(200);
+  });
+
   test('in an address is refused, and lost for good', async () => {
     const { key, id } = await create('view');
     const path = `/frame/mcp?q=${key}`;
@@ -185,6 +211,27 @@ describe('a key', () => {
     expect(listed.find((one: Row) => one.id === id)).toMatchObject({ revoked_why: 'seen-in-address' });
     expect(gateway.output()).not.toContain(key);
   });
+
+  test.each(['/frame/live', '/api/openapi.json', '/nowhere', '/token'])('%s is no place for it either', async path => {
+    const { key } = await create('view');
+    const reply = await ask(gateway.port, `${path}?q=${key}`, { method: 'GET', host: PEOPLE.dev.host });
+    expect([reply.status, objectOf(reply).code]).toEqual([400, 'access/credential-in-url']);
+    await expect.poll(async () => (await api({ 'x-api-key': key }, 'get_context')).status, { timeout: 2000 }).toBe(401);
+  });
+
+  test('is told what it is for, and who can give another', async () => {
+    const { key, id } = await create('view');
+    expect(await api({ 'x-api-key': key }, 'get_context')).toMatchObject({
+      value: {
+        result: {
+          key: { id, name: 'a script', role: 'view' },
+          role: 'view',
+          entities: [{ id: 'axe', environments: ['dev'] }],
+          who_can_change: expect.stringContaining('frame keys create'),
+        },
+      },
+    });
+  });
 });
 
 describe('a person and an agent together', () => {
@@ -196,7 +243,12 @@ describe('a person and an agent together', () => {
     expect(both).not.toContain('insert_rows');
     const context = await api(headers, 'get_context');
     expect(context.value).toMatchObject({
-      result: { person: { username: PEOPLE.viewer.username }, entities: [{ id: 'axe', environments: ['dev'] }] },
+      result: {
+        person: { username: PEOPLE.viewer.username },
+        key: { name: 'a script', role: 'dev' },
+        entities: [{ id: 'axe', environments: ['dev'] }],
+        who_can_change: expect.stringContaining('what both may'),
+      },
     });
   });
 

@@ -127,6 +127,51 @@ describe('routes', () => {
   });
 });
 
+describe('OPTIONS', () => {
+  test.each([
+    ['/frame/mcp', 'POST'],
+    ['/api/tool', 'POST'],
+    ['/api/tools', 'GET, HEAD'],
+  ])('%s is a method like others unless a browser asks', async (path, allow) => {
+    const plain = await ask(local, path, { method: 'OPTIONS' });
+    expect([plain.status, plain.headers.allow]).toEqual([405, allow]);
+    for (const headers of [{ origin: 'http://localhost:6274' }, { 'access-control-request-method': 'POST' }]) {
+      expect((await ask(local, path, { method: 'OPTIONS', headers })).status).toBe(204);
+    }
+  });
+});
+
+describe('an address with a key in it', () => {
+  const key = `frame_view_${'aB3'.repeat(16)}`;
+
+  test.each([
+    ['GET', `/frame/live?x=${key}`],
+    ['GET', `/frame/mcp?x=${key}`],
+    ['POST', `/frame/mcp?x=${key}`],
+    ['OPTIONS', `/frame/mcp?x=${key}`],
+    ['GET', `/.well-known/oauth-protected-resource?x=${key}`],
+    ['POST', `/token?x=${key}`],
+    ['GET', `/authorize?state=${key.replaceAll('_', '%5F')}`],
+    ['GET', `/made/up/${key}`],
+  ])('%s %s is 400, whatever it asks for', async (method, path) => {
+    const reply = await ask(local, path, { method });
+    expect(problem(reply)).toMatchObject({ status: 400, code: 'access/credential-in-url' });
+    expect(reply.headers).toMatchObject({ 'x-frame-release': 'r1' });
+    expect(reply.body).not.toContain(key);
+  });
+
+  test('is refused in the envelope of /api', async () => {
+    for (const path of ['/api/tools', '/api/tool', '/api/openapi.json', '/api/nothing']) {
+      const { status, body } = await ask(local, `${path}?x=${key}`, { headers: asGood });
+      expect([status, JSON.parse(body).code]).toEqual([400, 'access/credential-in-url']);
+    }
+  });
+
+  test('is nothing at a Host that is not ours', async () => {
+    expect((await ask(remote, `/frame/live?x=${key}`, at('evil.example'))).status).toBe(403);
+  });
+});
+
 describe('host', () => {
   test.each(['axe.example', 'AXE.example', 'axe.example:443', 'bolt.example:8443'])('%s is ours', async host => {
     expect((await postAt(host)).status).toBe(200);

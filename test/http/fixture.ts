@@ -1,6 +1,6 @@
 import type { Access } from '../../src/access/authenticate.ts';
 import type { Caller } from '../../src/access/caller.ts';
-import { readCredentials } from '../../src/access/credentials.ts';
+import { isKeyIn, readCredentials } from '../../src/access/credentials.ts';
 import { errorOf, type Reason } from '../../src/access/refusal.ts';
 import type { Broker } from '../../src/broker/routes.ts';
 import { DEFAULT_GATEWAY_CONFIG, type GatewayConfig } from '../../src/config/gateway-config.ts';
@@ -128,6 +128,9 @@ export function fakeAccess(): Access {
         throw errorOf({ refused: named ?? 'signature-wrong', detail: 'SECRET' }, 30);
       }
       return callerOf(customer);
+    },
+    async refuseExposedKey({ url }) {
+      if (isKeyIn(url)) throw errorOf({ refused: 'credential-in-url' }, 30);
     },
   };
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { RateState } from '../../src/access/rates.ts';
+import { RateExceeded, type RateState } from '../../src/access/rates.ts';
 import { asGood, ask, callTool, post } from './client.ts';
 import { createFixtureDoor, startGateway } from './fixture.ts';
 
@@ -26,6 +26,39 @@ test('every answer to somebody says what is left, and one too many is 429 before
   const fourth = await ask(gateway, '/api/tool', { method: 'POST', headers: asGood, body: '{"tool":"echo"}' });
   expect([fourth.status, JSON.parse(fourth.body).code]).toEqual([429, 'limit/requests']);
   expect(door.calls).toHaveLength(2);
+});
+
+test('a tool with a limit of its own is 429 where there is a status, and the header fields speak of that limit', async () => {
+  const over = { rule: { name: 'run_sql', perMinute: 3 }, isOver: true, remaining: 0, resetSeconds: 9 };
+  const door = createFixtureDoor({ run_sql: () => ({ ok: false, error: new RateExceeded(over) }) });
+  await using stack = new AsyncDisposableStack();
+  const gateway = await startGateway({ door, takeRate: async () => state(1) });
+  stack.defer(() => gateway.stop());
+
+  const { status, headers, body } = await ask(gateway, '/api/tool', {
+    method: 'POST',
+    headers: asGood,
+    body: '{"tool":"run_sql"}',
+  });
+  expect([status, JSON.parse(body)]).toEqual([
+    429,
+    {
+      success: false,
+      error: 'More than 3 calls of `run_sql` in a minute.',
+      code: 'limit/requests',
+      hint: 'Wait 9 s, and ask for more at once instead of more often.',
+    },
+  ]);
+  expect(headers).toMatchObject({
+    'retry-after': '9',
+    'ratelimit-policy': '"run_sql";q=3;w=60',
+    ratelimit: '"run_sql";r=0;t=9',
+  });
+  // A model reads results, so over MCP it is one.
+  const told = await post(gateway, callTool('run_sql'));
+  expect(JSON.parse(told.body)).toMatchObject({
+    result: { isError: true, structuredContent: { code: 'limit/requests', retryable: true } },
+  });
 });
 
 test('who is not known is not counted', async () => {

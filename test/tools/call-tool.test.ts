@@ -128,6 +128,31 @@ describe('a call that is refused', () => {
 });
 
 describe('a tool that fails', () => {
+  test('names no way out by a tool that the caller does not have', async () => {
+    const bench = openBench(callerOf([entity('axe', 'prod')], new Set(['read_it'])));
+    bench.run = () => {
+      throw new FrameError('sql/refused', 'This is not a SELECT.', {
+        hint: 'This is done with `write_it`.',
+        nextTool: 'write_it',
+        detail: 'for us',
+        retryable: true,
+      });
+    };
+    expect(shown(await bench.call('read_it'))).toEqual({
+      code: 'sql/refused',
+      message: 'This is not a SELECT.',
+      hint: 'This is done with `write_it`. You do not have `write_it`.',
+      retryable: true,
+    });
+    expect(bench.observations).toContainEqual(expect.objectContaining({ detail: 'for us' }));
+    const all = openBench();
+    all.run = bench.run;
+    expect(shown(await all.call('read_it'))).toMatchObject({
+      hint: 'This is done with `write_it`.',
+      next_tool: 'write_it',
+    });
+  });
+
   test.each([
     [new FrameError('row/duplicate', 'There is one.'), 'refused', 'row/duplicate'],
     [new FrameError('outcome-unknown', 'Nobody knows.'), 'unknown', 'outcome-unknown'],

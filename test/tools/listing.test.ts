@@ -2,7 +2,9 @@ import { hash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { parseRoles } from '../../src/config/roles.ts';
+import type { Caller } from '../../src/access/caller.ts';
+import { withinScopes } from '../../src/access/rights.ts';
+import { parseRoles, rightsOf } from '../../src/config/roles.ts';
 import { createDoor } from '../../src/tools/call-tool.ts';
 import { CATALOGUE, TOOL_NAMES } from '../../src/tools/catalogue.ts';
 import { callerOf, entity, fakeMeans } from './fixture.ts';
@@ -29,7 +31,13 @@ const WIDE = Array.from({ length: 12 }, (_, i) =>
     'dev',
   ),
 );
-const SHAPES = { narrow: [entity('axe', 'prod')], 'two environments': [entity('axe', 'prod', 'dev')], wide: WIDE };
+const SHAPES = {
+  narrow: [entity('axe', 'prod')],
+  'two environments': [entity('axe', 'prod', 'dev')],
+  'two entities': [entity('axe', 'prod'), entity('studio', 'prod')],
+  'without prod': [entity('axe', 'staging', 'dev')],
+  wide: WIDE,
+};
 
 describe.each([...roles.value])('%s', (_, tools) => {
   test.each(Object.entries(SHAPES))('%s: at most 20 tools and 16,000 characters', (_, entities) => {
@@ -51,10 +59,30 @@ describe.each([...roles.value])('%s', (_, tools) => {
  * change of ours, seen in review, and never one of data.
  */
 describe('what a role is told', () => {
-  test.each([...roles.value])('%s', (role, tools) => {
-    const text = JSON.stringify(door.list(callerOf(SHAPES['two environments'], tools)));
-    expect([role, hash('sha256', text, 'base64url')]).toMatchSnapshot();
+  const hashOf = (caller: Caller) => hash('sha256', JSON.stringify(door.list(caller)), 'base64url');
+  const everybody = [...roles.value].flatMap(([role, tools]) =>
+    Object.entries(SHAPES).map(([shape, entities]) => ({ role, shape, tools, entities })),
+  );
+
+  test.each(everybody)('$role, $shape', ({ role, shape, tools, entities }) => {
+    const caller = { ...callerOf(entities, tools), rights: rightsOf(tools) };
+    const reader = { ...caller, ...withinScopes(tools, ['frame:read'], CATALOGUE) };
+    expect({ role, shape, all: hashOf(caller), read: hashOf(reader) }).toMatchSnapshot();
   });
+});
+
+test('documents about no caller show the place as everybody may give it', () => {
+  for (const { name, inputSchema } of door.all) {
+    const { entity, environment } = inputSchema.properties as Record<string, unknown>;
+    const atPlace = CATALOGUE.find(tool => tool.name === name)?.atPlace;
+    expect([name, entity, environment]).toEqual([
+      name,
+      atPlace ? expect.objectContaining({ type: 'string' }) : undefined,
+      atPlace ? expect.objectContaining({ enum: ['prod', 'staging', 'dev'] }) : undefined,
+    ]);
+    expect(inputSchema.required ?? []).not.toContain('entity');
+    expect(JSON.stringify(inputSchema)).not.toContain('axe');
+  }
 });
 
 describe('every tool', () => {

@@ -17,12 +17,21 @@ import { type OpenDatabase, openDatabase } from '../open-database.ts';
 import { openAudit } from '../record-deed.ts';
 import { inColumns } from '../remote/measure.ts';
 import { plain } from '../remote/plain.ts';
-import { readDays, readNetworks, readPlace, readRole } from './keys-words.ts';
+import {
+  readDays,
+  readKeyId,
+  readListed,
+  readNetworks,
+  readPlace,
+  readRole,
+  readVerb,
+  requireOptionsOf,
+} from './keys-words.ts';
 
 /** API keys: for scripts, and for agents that work beside a person. Only here, never through a tool, is one made. */
 export const keysCommand = defineCommand({
   usage: `Usage: frame keys create <entity>[:<environment>] --role ROLE --name NAME [--days N] [--from CIDR]... [options]
-       frame keys list [<entity>] [options]
+       frame keys list [<entity>[:<environment>]] [options]
        frame keys revoke <key> [options]
        frame keys rotate <key> [--days N] [--overlap DAYS] [options]
 
@@ -32,8 +41,9 @@ kept. Scripts send it as X-API-Key; an agent sends it beside a person's token, a
   --name NAME         what uses it, for people who look at the list or the audit
   --days N            until it expires: 90 unless said, 30 for a role that may call every tool; at most 365
   --from CIDR         good from this network only; may be repeated
-  --overlap DAYS      the old key works so long beside the new one: 7 unless said, at most 30
-revoke counts on every running gateway within a second. <key> is its id, the ten letters that list shows.`,
+  --overlap DAYS      the old key works so long beside the new one: 7 unless said, at most 30; 0 ends it at once
+revoke counts on every running gateway within a second, and so does a key that was seen in an address. rotate makes a key
+like the old one. <key> is its id, the ten letters that list shows.`,
   options: {
     role: { type: 'string' },
     name: { type: 'string' },
@@ -42,17 +52,16 @@ revoke counts on every running gateway within a second. <key> is its id, the ten
     overlap: { type: 'string' },
   },
   words: { least: 1, most: 2 },
-  async run({ words: [verb, word], values, flags, isJson }, io) {
+  async run({ words, values, flags, isJson }, io) {
+    const [verb, word] = readVerb(words);
+    requireOptionsOf(verb, values);
     const settings = await readSettings(io.env, flags, io.cwd);
-    const day = (text: string | undefined, byDefault: number, most: number) => readDays(text, byDefault, most);
-    if (verb === 'list') return await list(settings, word, isJson, io);
-    if (word === undefined) throw new WrongUsage(`\`keys ${verb}\` needs a word more.`);
-    if (verb === 'revoke') return await revoke(settings, word, isJson, io);
+    if (verb === 'list') return await list(settings, readListed(word), isJson, io);
+    if (verb === 'revoke') return await revoke(settings, readKeyId(word), isJson, io);
     if (verb === 'rotate') {
-      const overlapDays = day(values.overlap, 7, 30);
-      return await rotate(settings, word, { days: values.days, overlapDays }, isJson, io);
+      const overlapDays = readDays(values.overlap, 7, { least: 0, most: 30 });
+      return await rotate(settings, readKeyId(word), { days: values.days, overlapDays }, isJson, io);
     }
-    if (verb !== 'create') throw new WrongUsage(`There is no \`keys ${verb}\`.`);
     if (!values.name?.trim()) throw new WrongUsage('--name says what uses the key.');
     const role = readRole(settings.roles, values.role);
     const customers = servedCustomers(await readCustomersOf(settings, io), settings.customer);
@@ -61,7 +70,7 @@ revoke counts on every running gateway within a second. <key> is its id, the ten
       role,
       name: values.name.trim().slice(0, MAX_NAME),
       createdBy: operatorName(),
-      expiresAt: Date.now() + readDays(values.days, daysOf(settings, role), MAX_DAYS) * DAY_MS,
+      expiresAt: Date.now() + readDays(values.days, daysOf(settings, role), { most: MAX_DAYS }) * DAY_MS,
       networks: readNetworks(values.from),
     };
     return await create(settings, facts, isJson, io);
@@ -82,11 +91,18 @@ async function create(settings: Settings, facts: ApiKeyFacts, isJson: boolean, i
   return EXIT.ok;
 }
 
-async function list(settings: Settings, entity: string | undefined, isJson: boolean, io: Io): Promise<number> {
+async function list(
+  settings: Settings,
+  { entity, environment }: ReturnType<typeof readListed>,
+  isJson: boolean,
+  io: Io,
+): Promise<number> {
   await using database = await openDatabase({ ...settings, masterKeyMayBeCreated: false }, []);
-  const keys = await listApiKeys(runOn(database.pools), { customer: settings.customer, entity });
+  const all = await listApiKeys(runOn(database.pools), { customer: settings.customer, entity });
+  const keys = all.filter(key => environment === undefined || key.environment === environment);
+  const place = [entity, environment].filter(Boolean).join(':');
   if (isJson) io.out(JSON.stringify(keys.map(toJson)));
-  else if (keys.length === 0) io.err('There are no keys.');
+  else if (keys.length === 0) io.err(place ? `There are no keys for ${plain(place)}.` : 'There are no keys.');
   else for (const line of toTable(keys, Date.now())) io.out(line);
   return EXIT.ok;
 }
@@ -116,16 +132,19 @@ async function rotate(
   const run = runOn(database.pools);
   const now = Date.now();
   const [old] = await listApiKeys(run, { id, customer: settings.customer });
-  if (!old || old.revokedAt !== undefined || old.expiresAt <= now || old.replacedBy !== undefined) {
+  const lifeDays = readDays(days, daysOf(settings, old?.role ?? ''), { most: MAX_DAYS });
+  const untilMs = now + overlapDays * DAY_MS;
+  const facts = { createdBy: operatorName(), expiresAt: now + lifeDays * DAY_MS };
+  const rotated = old && (await replaceApiKey(run, old, facts, { nowMs: now, untilMs }));
+  if (!old || !rotated) {
     io.err(`There is no key \`${plain(id)}\` that could be rotated. \`frame keys list\` shows them.`);
     return EXIT.failed;
   }
-  const expiresAt = now + readDays(days, daysOf(settings, old.role), MAX_DAYS) * DAY_MS;
-  const [text, key] = await createApiKey(run, { ...old, createdBy: operatorName(), expiresAt }, now);
-  await replaceApiKey(run, old.id, key.id, now + overlapDays * DAY_MS);
+  const [text, key] = rotated;
   await record([key], 'keys.rotate', database, settings, { replaces: old.id });
   show(text, key, isJson, io);
-  io.err(`The old key, ${old.id}, works until ${toDay(Math.min(old.expiresAt, now + overlapDays * DAY_MS))}.`);
+  const ends = overlapDays === 0 ? 'has ended' : `works until ${toDay(Math.min(old.expiresAt, untilMs))}`;
+  io.err(`The old key, ${old.id}, ${ends}.`);
   return EXIT.ok;
 }
 

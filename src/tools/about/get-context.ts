@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { type Caller, isKeyAlone } from '../../access/caller.ts';
 import { WRITE_SCOPE } from '../../access/scopes.ts';
 import { defineTool, mayUse } from '../tool.ts';
 
@@ -22,7 +23,7 @@ export const getContext = defineTool({
   }),
   summarize: () => ({}),
   async run({ caller, means }) {
-    const { customer, person, role, entities, scopes, rights = new Set(), withheldTools } = caller;
+    const { customer, person, key, role, entities, scopes, rights = new Set(), withheldTools } = caller;
     const may = means.tools.filter(tool => mayUse(caller, tool));
     const mayNot = means.tools.filter(tool => !may.includes(tool));
     return {
@@ -33,6 +34,7 @@ export const getContext = defineTool({
           tenant_id: person.tenantId,
           object_id: person.objectId,
         },
+        ...(key && { key: { id: key.id, name: key.name, role: key.role } }),
         customer: customer.name,
         role,
         admitted_by: caller.rule,
@@ -46,7 +48,7 @@ export const getContext = defineTool({
             ? { tool, needs_scope: WRITE_SCOPE }
             : { tool, needs_role: means.leastRoleFor(tool) ?? 'none' },
         ),
-        who_can_change: withheldTools?.size ? `${SIGN_IN_AGAIN} ${ASK_OPERATOR}` : ASK_OPERATOR,
+        who_can_change: whoCanChange(caller),
         limits: {
           rows_by_default: means.limits.defaultRows,
           max_rows: means.limits.maxRows,
@@ -63,6 +65,14 @@ export const getContext = defineTool({
 
 // Private
 
+function whoCanChange(caller: Caller): string {
+  if (isKeyAlone(caller)) return NEW_KEY;
+  const ask = caller.key ? `${ASK_OPERATOR} ${BOTH}` : ASK_OPERATOR;
+  return caller.withheldTools?.size ? `${SIGN_IN_AGAIN} ${ask}` : ask;
+}
+
 const ASK_OPERATOR = 'The operator of Frame, with an access rule for you in customers.yaml.';
+const NEW_KEY = 'The operator of Frame, with a key of another role or place (`frame keys create`).';
+const BOTH = 'With a key beside your sign-in you may do what both may: what the key lacks, a key of another role has.';
 const MASKED_FOR_YOU = 'you see masks; a role with the right pii:read reads it in plain';
 const SIGN_IN_AGAIN = 'What needs a scope: you yourself, by signing in again with read and write. The rest:';

@@ -16,7 +16,7 @@ export const MaxRows = z.int().min(1).max(10_000).describe('default 1').optional
 
 export const IdempotencyKey = z
   .string()
-  .regex(/^[ -~]{1,200}$/)
+  .regex(/^[ -~]{1,200}$/, { error: 'must be 1 to 200 letters, digits or signs of ASCII' })
   .describe('repeat with the same key to be sure')
   .optional();
 

@@ -1,0 +1,76 @@
+import { expect, test } from 'vitest';
+import { FrameError } from '../../src/errors.ts';
+import { deleteRows } from '../../src/tools/data/delete-rows.ts';
+import { describeTables } from '../../src/tools/data/describe-tables.ts';
+import { insertRows } from '../../src/tools/data/insert-rows.ts';
+import { reveal } from '../../src/tools/data/reveal.ts';
+import { runSql } from '../../src/tools/data/run-sql.ts';
+import { selectRows } from '../../src/tools/data/select-rows.ts';
+import { readInput, requireObject } from '../../src/tools/read-arguments.ts';
+import { planChange } from '../../src/tools/schema/plan-change.ts';
+import type { Tool } from '../../src/tools/tool.ts';
+
+const ID = '0b1ec700-0000-4000-8000-000000000001';
+
+/** Sentence and hint. */
+function refusalOf(tool: Tool, args: Record<string, unknown>): [string, string | undefined] {
+  try {
+    readInput(tool, args, ['environment']);
+  } catch (thrown) {
+    if (thrown instanceof FrameError && thrown.code === 'args/invalid') return [thrown.message, thrown.hint];
+    throw thrown;
+  }
+  throw new Error('it was taken');
+}
+
+test.each<[Tool, Record<string, unknown>, string]>([
+  [selectRows, {}, '`table` is missing.'],
+  [selectRows, { table: null }, '`table` must be a text, not null.'],
+  [selectRows, { table: 'a', limit: '5' }, '`limit` must be a number, not a text.'],
+  [selectRows, { table: 'a', limit: 1.5 }, '`limit` must be a whole number, not a fraction.'],
+  [selectRows, { table: 'a', limit: 0 }, '`limit` must be at least 1.'],
+  [selectRows, { table: 'a', limit: 501 }, '`limit` must be at most 500.'],
+  [selectRows, { table: 'a', order_by: 'b' }, '`order_by` must be a list, not a text.'],
+  [selectRows, { table: 'a', columns: ['b', 3] }, '`columns[1]` must be a text, not a number.'],
+  [selectRows, { table: 'a', where: [] }, '`where` must be an object, not a list.'],
+  [selectRows, { table: 'a', count: 'yes' }, '`count` must be true or false, not a text.'],
+  [describeTables, { detail: 'all' }, '`detail` must be one of names, summary, full.'],
+  [insertRows, { table: 'a', rows: [] }, '`rows` must have at least 1 entry.'],
+  [insertRows, { table: 'a', rows: Array(501).fill({}) }, '`rows` must have at most 500 entries.'],
+  [insertRows, { table: 'a', rows: [{}, 1] }, '`rows[1]` must be an object, not a number.'],
+  [
+    insertRows,
+    { table: 'a', rows: [{}], idempotency_key: 'ä' },
+    '`idempotency_key`: must be 1 to 200 letters, digits or signs of ASCII.',
+  ],
+  [reveal, { table: 'a', ids: [ID], columns: ['b'], purpose: 'x' }, '`purpose` must have at least 8 characters.'],
+  [deleteRows, { table: 'a' }, '`where` is missing.'],
+  [
+    planChange,
+    { changes: [{ create_table: { name: 'a', columns: [{ name: 'b', type: 'varchar' }] } }] },
+    '`changes[0].create_table.columns[0].type` must be one of text, integer, bigint, numeric, boolean, date, timestamp, json, uuid, reference.',
+  ],
+])('%o %o', (tool, args, sentence) => {
+  expect(refusalOf(tool, args)[0]).toBe(sentence);
+});
+
+test('what is missing and what is unknown are told together, with what there is', () => {
+  expect(refusalOf(runSql, { query: 'select 1' })).toEqual([
+    '`sql` is missing. There is no argument `query`.',
+    'Arguments are: environment, sql, limit.',
+  ]);
+  expect(refusalOf(selectRows, { tabel: 'a' })).toEqual([
+    '`table` is missing. There is no argument `tabel`.',
+    'Did you mean `table`?',
+  ]);
+});
+
+test('at most five things are told, and none of what was given', () => {
+  const [message] = refusalOf(insertRows, { table: 'a', rows: Array(9).fill('SECRET') });
+  expect(message.match(/must be/g)).toHaveLength(5);
+  expect(message).not.toContain('SECRET');
+});
+
+test.each([null, [], 'a', 1])('%j are no arguments', args => {
+  expect(() => requireObject(args)).toThrow('The arguments must be an object.');
+});
