@@ -3,7 +3,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import postgres from 'postgres';
 import { createDriver, type DriverOptions, EXTENDED_PROTOCOL, toText } from './driver.ts';
-import { ConnectionLost, createLifeline } from './lifeline.ts';
+import { ConnectionLost, createLifeline, NoAnswer } from './lifeline.ts';
 import { openSocket, type ServerAddress } from './socket.ts';
 
 /** Text, numbers, booleans, null, in the order of `$1`, `$2` …; Postgres infers the types (cast in SQL: `$1::uuid`). */
@@ -51,7 +51,7 @@ export interface ConnectionLimits {
 export interface Connection {
   /** One statement, extended protocol. */
   query(text: string, params?: Params, prepare?: boolean): Promise<Result & { command: string }>;
-  /** One statement without a name; of its rows none is made after the first `maxRows`. */
+  /** One statement without a name; of its rows none is made after the first `maxRows`. Without an answer it `lingers`. */
   read(text: string, maxRows: number): Promise<Fields>;
   /** Several statements, simple protocol: never for text that a caller wrote. */
   script(text: string): Promise<void>;
@@ -63,6 +63,8 @@ export interface Connection {
   spoil(): void;
   /** Must not be used again: it is lost or spoilt, or a late cancel might hit the next statement. */
   readonly broken: boolean;
+  /** Broken, and the server is still at a statement that it does not stop; closing it would hide that. */
+  readonly lingers: boolean;
   /** Resolves, with the reason, when the connection is gone. */
   readonly closed: Promise<string>;
   close(): Promise<void>;
@@ -93,6 +95,7 @@ async function openSession(socket: Socket, options: ConnectOptions): Promise<Con
   const line = createLifeline(socket, limits.maxAnswerBytes);
   const sql = createDriver(socket, options);
   let spoilt = false;
+  let isReading = false;
 
   const run = (text: string, params: Params = [], prepare = true) => {
     const values = params.map(toText);
@@ -108,6 +111,10 @@ async function openSession(socket: Socket, options: ConnectOptions): Promise<Con
     setTimeout(() => line.lose(new ConnectionLost(reason)), limits.graceMs).unref();
   };
 
+  const leaveSoon = (reason: string) => {
+    setTimeout(() => line.leave(new NoAnswer(reason)), limits.graceMs).unref();
+  };
+
   return {
     async query(text, params, prepare) {
       const result = await run(text, params, prepare).catch(rethrow);
@@ -121,8 +128,14 @@ async function openSession(socket: Socket, options: ConnectOptions): Promise<Con
     async read(text, maxRows) {
       const query = sql.unsafe(text, [], { prepare: false, ...EXTENDED_PROTOCOL });
       query.values();
+      isReading = true;
       // The portal stops at the row, whatever the text says: nothing has to be written into the text for that.
-      const result = await line.hold(() => query.cursor(maxRows, () => sql.CLOSE)).catch(rethrow);
+      const result = await line
+        .hold(() => query.cursor(maxRows, () => sql.CLOSE), line.leave)
+        .catch(rethrow)
+        .finally(() => {
+          isReading = false;
+        });
       if (!Array.isArray(result)) throw refuseCopy(result);
       const fields = result.columns?.map(({ name, type }) => ({ name: String(name), type })) ?? [];
       return { fields, rows: Array.from(result) };
@@ -142,7 +155,8 @@ async function openSession(socket: Socket, options: ConnectOptions): Promise<Con
     cancel() {
       if (spoilt || line.lost) return;
       spoilt = true;
-      loseSoon('no answer to a cancel');
+      if (isReading) leaveSoon(UNHEARD);
+      else loseSoon(UNHEARD);
       sendCancel(address, shown.state, limits.connectMs).catch(thrown => line.lose(lossOf(thrown)));
     },
     spoil() {
@@ -150,6 +164,9 @@ async function openSession(socket: Socket, options: ConnectOptions): Promise<Con
     },
     get broken() {
       return spoilt || line.lost;
+    },
+    get lingers() {
+      return line.lingers;
     },
     closed: line.closed,
     async close() {
@@ -167,6 +184,7 @@ function refuseCopy(stream: Readable): Error {
   return new Error('The statement answers with no rows.');
 }
 
+const UNHEARD = 'no answer to a cancel';
 const TERMINATE = Buffer.from([88, 0, 0, 0, 4]);
 
 async function sendCancel(

@@ -6,12 +6,20 @@ import { FrameError, unavailable } from '../errors.ts';
  */
 export interface Gate {
   /** Runs `work` inside. Rejects as `turnAway` says when nobody leaves in time, `limit/time` when the signal aborts. */
-  pass<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T>;
+  pass<T>(work: (stay: Stay) => Promise<T>, signal?: AbortSignal): Promise<T>;
   readonly inside: number;
   readonly waiting: number;
 }
 
-export function createGate(size: number, patienceMs: number, turnAway: () => FrameError = tooBusy): Gate {
+/** Keeps the place of whoever calls it until this has settled, though the answer is out before. */
+export type Stay = (until: Promise<unknown>) => void;
+
+export function createGate(
+  size: number,
+  patienceMs: number,
+  turnAway: () => FrameError = tooBusy,
+  onLeft: () => void = () => {},
+): Gate {
   // A set keeps the order and forgets anybody at once, wherever they stand.
   const queue = new Set<() => void>();
   let inside = 0;
@@ -46,6 +54,7 @@ export function createGate(size: number, patienceMs: number, turnAway: () => Fra
     const [next] = queue;
     if (next) next();
     else inside -= 1;
+    onLeft();
   }
 
   return {
@@ -53,10 +62,12 @@ export function createGate(size: number, patienceMs: number, turnAway: () => Fra
       if (signal?.aborted) throw cancelled();
       if (inside < size) inside += 1;
       else await waitOutside(signal);
+      const stays: Promise<unknown>[] = [];
       try {
-        return await work();
+        return await work(until => stays.push(until));
       } finally {
-        leave();
+        if (stays.length === 0) leave();
+        else void Promise.allSettled(stays).then(leave);
       }
     },
     get inside() {
@@ -70,21 +81,19 @@ export function createGate(size: number, patienceMs: number, turnAway: () => Fra
 
 /** A gate for each key, there for as long as somebody is inside. */
 export interface Gates {
-  pass<T>(key: string, work: () => Promise<T>, signal?: AbortSignal): Promise<T>;
+  pass<T>(key: string, work: (stay: Stay) => Promise<T>, signal?: AbortSignal): Promise<T>;
 }
 
 export function createGates(size: number, patienceMs: number, turnAway?: () => FrameError): Gates {
   const gates = new Map<string, Gate>();
   return {
-    async pass(key, work, signal) {
-      const gate = gates.get(key) ?? createGate(size, patienceMs, turnAway);
-      gates.set(key, gate);
-      try {
-        return await gate.pass(work, signal);
-      } finally {
-        // Whoever waits is let in before the last one inside has left.
-        if (gate.inside === 0) gates.delete(key);
-      }
+    pass(key, work, signal) {
+      // Whoever waits is let in before the last one inside has left.
+      const onLeft = () => void (gate.inside === 0 && gates.delete(key));
+      const gate = gates.get(key) ?? createGate(size, patienceMs, turnAway, onLeft);
+      const passing = gate.pass(work, signal);
+      if (gate.inside > 0) gates.set(key, gate);
+      return passing;
     },
   };
 }

@@ -18,13 +18,23 @@ export class NoAnswer extends ConnectionLost {}
  * the line is lost, and nothing waits longer than the line lives.
  */
 export interface Lifeline {
-  /** Settles with what was sent, or rejects with the reason of the loss. Sends nothing on a lost line. */
-  hold<T>(send: () => PromiseLike<T>): Promise<T>;
+  /**
+   * Settles with what was sent, or rejects with the reason of the loss. Sends nothing on a lost line. Without an answer in
+   * time the line is given up, by `lose` or as it says here.
+   */
+  hold<T>(send: () => PromiseLike<T>, giveUp?: (reason: FrameError) => void): Promise<T>;
   /** How long an answer may take; 0 waits for ever. */
   allow(milliseconds: number): void;
   lose(reason: FrameError): void;
+  /**
+   * Loses it for everybody who waits, but leaves the socket open until the server says a word or ends. In the middle of
+   * one long computation a backend hears no cancel, no timeout and no closed socket: this tells when it is over.
+   */
+  leave(reason: FrameError): void;
   readonly lost: boolean;
-  /** Resolves, with the reason, when the line is lost. */
+  /** It was left, and the server is still at what it was asked. */
+  readonly lingers: boolean;
+  /** Resolves, with the reason, when the line is lost and the socket closed. */
   readonly closed: Promise<string>;
 }
 
@@ -35,12 +45,25 @@ export function createLifeline(socket: Socket, maxAnswerBytes: number): Lifeline
   let answerBytes = 0;
   let answerMs = 0;
 
-  function lose(reason: FrameError): void {
-    if (loss) return;
+  function giveUp(reason: FrameError): FrameError {
+    if (loss) return loss;
     loss = reason;
-    socket.destroy();
     for (const reject of waiting) reject(reason);
-    settleClosed(reason.detail ?? reason.message);
+    return loss;
+  }
+
+  function lose(reason: FrameError): void {
+    const { detail, message } = giveUp(reason);
+    socket.destroy();
+    settleClosed(detail ?? message);
+  }
+
+  function leave(reason: FrameError): void {
+    if (loss) return;
+    giveUp(reason);
+    socket.once('data', () => socket.destroy());
+    // Over a network that has gone silent too, nobody waits for ever.
+    socket.setKeepAlive(true, KEEP_ALIVE_MS);
   }
 
   socket.on('error', error => lose(new ConnectionLost(error.message)));
@@ -52,11 +75,11 @@ export function createLifeline(socket: Socket, maxAnswerBytes: number): Lifeline
     if (answerBytes > maxAnswerBytes) lose(tooManyBytes(maxAnswerBytes));
   });
 
-  function hold<T>(send: () => PromiseLike<T>): Promise<T> {
+  function hold<T>(send: () => PromiseLike<T>, giveUpBy = lose): Promise<T> {
     if (loss) return Promise.reject(loss);
     if (waiting.size === 0) answerBytes = 0;
     return new Promise<T>((resolve, reject) => {
-      const tooLate = () => lose(new NoAnswer(`no answer within ${answerMs} ms`));
+      const tooLate = () => giveUpBy(new NoAnswer(`no answer within ${answerMs} ms`));
       const timer = answerMs > 0 ? setTimeout(tooLate, answerMs) : undefined;
       const fail = (reason: Error) => {
         clearTimeout(timer);
@@ -78,14 +101,20 @@ export function createLifeline(socket: Socket, maxAnswerBytes: number): Lifeline
       answerMs = milliseconds;
     },
     lose,
+    leave,
     get lost() {
       return loss !== undefined;
+    },
+    get lingers() {
+      return loss !== undefined && !socket.destroyed;
     },
     closed,
   };
 }
 
 // Private
+
+const KEEP_ALIVE_MS = 30_000;
 
 function tooManyBytes(limit: number): FrameError {
   return new FrameError('limit/bytes', `The answer is larger than ${Math.floor(limit / 1_000_000)} MB.`, {

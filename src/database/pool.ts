@@ -1,5 +1,5 @@
 import type { Connection } from './connect.ts';
-import type { Gate } from './gate.ts';
+import type { Gate, Stay } from './gate.ts';
 
 export interface PoolOptions {
   /** As many as may use this pool at once. */
@@ -16,7 +16,8 @@ export interface PoolOptions {
 
 /** The connections of one login: opened when needed, given to one user at a time, the last used first. */
 export interface Pool {
-  use<T>(work: (connection: Connection) => Promise<T>, signal?: AbortSignal): Promise<T>;
+  /** `stay`: of a gate further out, where whoever left a connection behind that lingers has a place too. */
+  use<T>(work: (connection: Connection) => Promise<T>, signal?: AbortSignal, stay?: Stay): Promise<T>;
   /** Connections that nobody uses now. */
   readonly idle: number;
   /** When the longest unused one came back, in milliseconds of performance.now(); Infinity without one. */
@@ -30,6 +31,8 @@ export interface Pool {
 
 export function createPool({ gate, total, maxLifetimeMs, open, trustedSince, onLost }: PoolOptions): Pool {
   const live = new Set<Connection>();
+  /** Nobody uses these any more, but the server is still at work for them. */
+  const lingering = new Set<Connection>();
   /** The longest unused first. */
   const idle: Kept[] = [];
   let closing = false;
@@ -46,15 +49,24 @@ export function createPool({ gate, total, maxLifetimeMs, open, trustedSince, onL
     return kept;
   }
 
-  function giveBack(kept: Kept): void {
+  function giveBack(kept: Kept, stay: Stay): void {
     kept.idleSince = performance.now();
-    if (closing || kept.connection.broken || kept.idleSince - kept.bornAt > maxLifetimeMs) retire(kept);
+    if (kept.connection.lingers && !closing) linger(kept, stay);
+    else if (closing || kept.connection.broken || kept.idleSince - kept.bornAt > maxLifetimeMs) retire(kept);
     else idle.push(kept);
   }
 
   function retire({ connection }: Kept): void {
     live.delete(connection);
     connection.close();
+  }
+
+  function linger({ connection }: Kept, stay: Stay): void {
+    live.delete(connection);
+    lingering.add(connection);
+    connection.closed.then(() => lingering.delete(connection));
+    stay(connection.closed);
+    onLost(LINGERS);
   }
 
   function takeIdle(): Kept | undefined {
@@ -67,18 +79,25 @@ export function createPool({ gate, total, maxLifetimeMs, open, trustedSince, onL
     if (kept) retire(kept);
   }
 
-  async function useInside<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
+  async function useInside<T>(work: (connection: Connection) => Promise<T>, stay: Stay): Promise<T> {
     const kept = takeIdle() ?? (await add());
     try {
       return await work(kept.connection);
     } finally {
-      giveBack(kept);
+      giveBack(kept, stay);
     }
   }
 
   return {
     // In this order: who waits for a busy login holds nothing that others wait for.
-    use: (work, signal) => gate.pass(() => total.pass(() => useInside(work), signal), signal),
+    use: (work, signal, stay = () => {}) =>
+      gate.pass(stayHere => {
+        const use = (stayInAll: Stay) =>
+          useInside(work, until => {
+            for (const each of [stay, stayHere, stayInAll]) each(until);
+          });
+        return total.pass(use, signal);
+      }, signal),
     get idle() {
       return idle.length;
     },
@@ -91,7 +110,8 @@ export function createPool({ gate, total, maxLifetimeMs, open, trustedSince, onL
     },
     async close() {
       closing = true;
-      const all = [...live].map(({ closed }) => closed);
+      const all = [...live, ...lingering].map(({ closed }) => closed);
+      for (const connection of lingering) connection.close();
       for (const kept of idle.splice(0)) retire(kept);
       await Promise.all(all);
     },
@@ -99,6 +119,8 @@ export function createPool({ gate, total, maxLifetimeMs, open, trustedSince, onL
 }
 
 // Private
+
+const LINGERS = 'the server is still at a query that nobody waits for any more';
 
 interface Kept {
   connection: Connection;

@@ -2,7 +2,7 @@ import { type FrameError, toFrameError } from '../errors.ts';
 import type { Observe } from '../observe.ts';
 import { type Breaker, createBreaker } from './breaker.ts';
 import { type Connection, type ConnectionLimits, openConnection, type Params, type Result } from './connect.ts';
-import { createGate, tooBusy } from './gate.ts';
+import { createGate, type Stay, tooBusy } from './gate.ts';
 import { ConnectionLost } from './lifeline.ts';
 import { startListening } from './listen.ts';
 import { catalogLogin, type Login } from './place.ts';
@@ -139,10 +139,15 @@ export function createPools(options: PoolsOptions): Pools {
   }
 
   /** With a connection, when the server is there; and what became of it tells whether it is. */
-  async function use<T>(login: Login, work: (connection: Connection) => Promise<T>, signal?: AbortSignal): Promise<T> {
+  async function use<T>(
+    login: Login,
+    work: (connection: Connection) => Promise<T>,
+    signal?: AbortSignal,
+    stay?: Stay,
+  ): Promise<T> {
     breaker.requireServer();
     try {
-      const value = await poolOf(login).use(work, signal);
+      const value = await poolOf(login).use(work, signal, stay);
       breaker.answered();
       return value;
     } catch (thrown) {
@@ -164,7 +169,7 @@ export function createPools(options: PoolsOptions): Pools {
     transaction: (login, work, options = {}) =>
       use(login, connection => runTransaction(connection, work, options), options.signal),
     readUntrusted: (login, text, options) =>
-      use(login, connection => readUntrusted(connection, login, text, options), options.signal),
+      use(login, connection => readUntrusted(connection, login, text, options), options.signal, options.stay),
     async listen(login, channel, onNotify, onGap) {
       const stop = await startListening({
         open: onMessage => open(login, onMessage),

@@ -8,7 +8,10 @@ import { createPools, type PoolLimits, type PoolsOptions, type UntrustedOptions,
  * statements of ours, and whoever fills them takes none from other tools. Who waits too long hears `limit/requests`.
  */
 export interface SqlSessions {
-  /** `asker` has so many at once as the limits say, whatever the place. */
+  /**
+   * `asker` has so many at once as the limits say, whatever the place. One that was cut off counts for as long as the
+   * server is still at it, for there are computations that nothing stops.
+   */
   read(asker: string, place: Place, text: string, options: UntrustedOptions): Promise<UntrustedRows>;
   depth(): { busy: number; idle: number };
   close(): Promise<void>;
@@ -37,7 +40,7 @@ export function createSqlSessions({ pools: poolLimits, limits, ...parts }: SqlSe
   });
   return {
     read: (asker, place, text, options) =>
-      askers.pass(asker, () => pools.readUntrusted(loginOf(place, 'ro'), text, options), options.signal),
+      askers.pass(asker, stay => pools.readUntrusted(loginOf(place, 'ro'), text, { ...options, stay }), options.signal),
     depth: pools.depth,
     close: pools.close,
   };

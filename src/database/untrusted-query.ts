@@ -1,6 +1,6 @@
 import { FrameError } from '../errors.ts';
 import type { Connection, Fields } from './connect.ts';
-import { cancelled } from './gate.ts';
+import { cancelled, type Stay } from './gate.ts';
 import { NoAnswer } from './lifeline.ts';
 import type { Login } from './place.ts';
 
@@ -9,6 +9,8 @@ export interface UntrustedOptions {
   maxRows: number;
   /** Stops the statement on the server, which answers 57014. */
   signal?: AbortSignal | undefined;
+  /** Told when the server goes on with a text that was cut off. */
+  stay?: Stay;
 }
 
 export type UntrustedRows = Fields;
@@ -58,7 +60,11 @@ async function beginToRead(connection: Connection, { role }: Login): Promise<voi
 
 /** A server that was there a moment ago is busy with the text: one big value takes it longer than it looks at the time. */
 function tooLong(cause: NoAnswer): FrameError {
-  return new FrameError('limit/time', 'The query took too long and was cut off.', { detail: cause.detail, cause });
+  return new FrameError('limit/time', 'The query took too long and was cut off.', {
+    hint: 'Until the server is done with it you cannot ask another one; compare and join less at once.',
+    detail: cause.detail,
+    cause,
+  });
 }
 
 /** Settings, cursors, prepared statements, temporary tables, locks, channels. */

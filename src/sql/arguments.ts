@@ -8,6 +8,9 @@ export function checkArguments(name: string, args: readonly Fields[], { text, at
   if (wrong) throw refusalAt(text, at, wrong.sentence, { hint: wrong.hint });
 }
 
+/** To which blanks and zeros may fill a value up. */
+export const MAX_PADDED = 1000;
+
 /** The number that a node writes out; zero is left out of the tree. */
 export function integerIn(node: Fields | undefined): number | undefined {
   const { ival, fval } = (node?.A_Const ?? {}) as { ival?: { ival?: number }; fval?: { fval?: string } };
@@ -17,16 +20,31 @@ export function integerIn(node: Fields | undefined): number | undefined {
 // Private
 
 const MAX_SERIES = 1_000_000;
+const PADDING = /^[lr]pad$/;
 const TEXT_SEARCH = /to_tsvector$|to_tsquery$|^ts_headline$/;
+/** What stands between `%` and the letter. */
+const FIELDS = /%([-\d$*]*)/g;
+
 /** `%*s` and `%1000s`, but not `%100$s`. */
-const WIDE_FIELD = /%[-\d$]*(?:\*|\d{3,}(?![\d$]))/;
+function hasWideField(format: string): boolean {
+  return Array.from(format.matchAll(FIELDS), ([, field = '']) => field).some(field => {
+    const width = field.slice(field.indexOf('$') + 1).replace('-', '');
+    return field.includes('*') || width.length > 2;
+  });
+}
 
 function wrongArguments(name: string, args: readonly Fields[]): { sentence: string; hint: string } | undefined {
   const [first, last, step] = args;
+  if (PADDING.test(name) && !isShort(integerIn(last))) {
+    return {
+      sentence: `${name} pads to at most ${MAX_PADDED} characters, written as a number.`,
+      hint: `Write ${name}(x, 10, '0').`,
+    };
+  }
   if (name === 'generate_series' && isLong(integerIn(first), integerIn(last), integerIn(step))) {
     return { sentence: `generate_series makes at most ${MAX_SERIES} rows in run_sql.`, hint: 'Take a larger step.' };
   }
-  if (name === 'format' && WIDE_FIELD.test(textIn(first) ?? '%*')) {
+  if (name === 'format' && hasWideField(textIn(first) ?? '%*')) {
     return { sentence: 'format takes a plain text first, without wide fields.', hint: 'Join texts with ||.' };
   }
   // The server would look the name up, and so tell which schemas there are.
@@ -34,6 +52,10 @@ function wrongArguments(name: string, args: readonly Fields[]): { sentence: stri
     return { sentence: 'a text search names a language first.', hint: "Write to_tsvector('english', x)." };
   }
   return undefined;
+}
+
+function isShort(length: number | undefined): boolean {
+  return length !== undefined && length <= MAX_PADDED;
 }
 
 /** What is not written out as numbers is left to the limits of the login. */

@@ -1,9 +1,9 @@
 import { didYouMean } from '../did-you-mean.ts';
 import { FUNCTIONS, ROW_ADDRESSES, TIMES, TYPES } from './allowed.ts';
-import { checkArguments, integerIn } from './arguments.ts';
+import { checkArguments, integerIn, MAX_PADDED } from './arguments.ts';
 import type { Spot } from './findings.ts';
 import { type Fields, listOf, namesIn } from './parse.ts';
-import { refusalAt } from './refusal.ts';
+import { ofPostgres, refusalAt } from './refusal.ts';
 import { collectFunction, collectJoin, collectSubquery, collectTable, declareNames } from './sources.ts';
 
 /**
@@ -50,11 +50,8 @@ function checkFunction({ funcname, args }: Fields, spot: Spot): void {
   checkArguments(name, listOf(args), spot);
 }
 
-const PAD = "Use right('000' || x, 3) or to_char(x, 'FM000').";
 const INSTEAD: Readonly<Record<string, string>> = {
-  lpad: PAD,
-  rpad: PAD,
-  repeat: 'Write the text out.',
+  repeat: "Write the text out, or rpad('', 10, x) with a number in it.",
   pg_typeof: 'describe_tables shows the types.',
   to_regclass: 'describe_tables lists the tables there are.',
   nextval: 'run_sql only reads.',
@@ -72,7 +69,6 @@ function checkType({ names, typmods }: Fields, spot: Spot): void {
 }
 
 const PADDED_TYPES = new Set(['bpchar', 'bit']);
-const MAX_PADDED = 1000;
 
 function notAvailable(
   kind: string,
@@ -125,6 +121,6 @@ function collectReference({ fields, location }: Fields, { text, at, findings }: 
     // The star that TABLE stands for is nowhere in the text.
     if (location === -1) findings.saysTable = true;
   } else if (ROW_ADDRESSES.has(name)) {
-    throw refusalAt(text, at, `\`${name}\` belongs to Postgres.`, { hint: 'Give your own column another name.' });
+    throw ofPostgres(text, at, name);
   } else findings.references.push({ qualifier: names[0], name, at });
 }

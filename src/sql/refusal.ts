@@ -12,6 +12,11 @@ export function refusalAt(
   return new FrameError(code, `${place}: ${sentence}`, facts);
 }
 
+/** For a column that every table of Postgres has. */
+export function ofPostgres(text: string, at: number, name: string): FrameError {
+  return refusalAt(text, at, `\`${name}\` belongs to Postgres.`, { hint: 'Give your own column another name.' });
+}
+
 /** `Line 2, column 5`: the place that comes after a text. Columns are counted in characters. */
 export function placeAfter(before: string): string {
   const lines = before.split('\n');

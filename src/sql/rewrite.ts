@@ -20,6 +20,8 @@ export function rewrite({ text, select }: Parsed, findings: Findings, maxRows: n
   const narrowed = findings.uses.filter(use => use.table.isPartial && meansMore(use, names, findings.takesAll));
   const [first] = narrowed;
   if (first && findings.saysTable) throw notWithTable(text, first);
+  const bytes = narrowed.reduce((sum, { table }) => sum + Buffer.byteLength(table.columns.join()), 0);
+  if (first && bytes > MAX_INSERTED_BYTES) throw tooOften(text, first);
   const insertions = narrowed.flatMap(use => narrow(text, use)).sort((one, other) => one.at - other.at);
   const limit = select.limitCount === undefined ? `\nlimit ${maxRows}` : '';
   return insert(text, insertions, limit);
@@ -33,6 +35,9 @@ interface Insertion {
   text: string;
 }
 
+/** A short query may name a wide table thousands of times. */
+const MAX_INSERTED_BYTES = 500_000;
+
 /** Whether the query may mean a column that cannot be read, by a star, the whole row, or its name. */
 function meansMore(use: TableUse, names: ReadonlySet<string>, takesAll: boolean): boolean {
   const { table, alias = table.name, renamesColumns } = use;
@@ -41,6 +46,12 @@ function meansMore(use: TableUse, names: ReadonlySet<string>, takesAll: boolean)
 
 function notWithTable(text: string, { table: { name }, at }: TableUse): FrameError {
   return refusalAt(text, at, `TABLE cannot be used with \`${name}\`.`, { hint: 'Write SELECT * FROM.' });
+}
+
+function tooOften(text: string, { table: { name }, at }: TableUse): FrameError {
+  return refusalAt(text, at, `\`${name}\` stands here too often.`, {
+    hint: 'Name the columns instead of *, in a WITH.',
+  });
 }
 
 /** `customers c` becomes `(select "id", "name" from customers) c`. */

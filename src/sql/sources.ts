@@ -1,9 +1,9 @@
 import { didYouMean } from '../did-you-mean.ts';
 import type { FrameError } from '../errors.ts';
-import { NAMED_RESULTS } from './allowed.ts';
+import { NAMED_RESULTS, ROW_ADDRESSES } from './allowed.ts';
 import type { Source, Spot } from './findings.ts';
 import { type Fields, listOf, namesIn } from './parse.ts';
-import { refusalAt } from './refusal.ts';
+import { ofPostgres, refusalAt } from './refusal.ts';
 
 /** What stands in FROM: whether it may, and under which name. */
 export function collectTable({ relname, schemaname, catalogname, inh, alias }: Fields, spot: Spot): void {
@@ -43,9 +43,13 @@ export function collectFunction({ alias, functions, coldeflist }: Fields, spot: 
 }
 
 export function collectJoin({ isNatural, usingClause, join_using_alias, alias }: Fields, spot: Spot): void {
-  const { findings, at } = spot;
+  const { findings, at, text } = spot;
   if (isNatural) findings.takesAll = true;
-  for (const name of namesIn(usingClause)) if (name) findings.references.push({ qualifier: undefined, name, at });
+  for (const name of namesIn(usingClause)) {
+    if (name === undefined) continue;
+    if (ROW_ADDRESSES.has(name)) throw ofPostgres(text, at, name);
+    findings.references.push({ qualifier: undefined, name, at });
+  }
   addSource(spot, nameOf(alias), { kind: 'query' });
   addSource(spot, nameOf(join_using_alias), { kind: 'query' });
 }

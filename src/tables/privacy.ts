@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { quoteName } from '../database/quote.ts';
+import { FrameError } from '../errors.ts';
 import type { DataKeys } from '../vault/data-keys.ts';
 import { MASKED, mask } from '../vault/mask.ts';
 import type { KeyPlace, PlaceKeys } from '../vault/place-keys.ts';
@@ -47,11 +48,18 @@ export function fieldOf(column: Column, row = ''): string {
   return column.seal ? `encode(${field}, 'hex')` : field;
 }
 
-/** For statements that compare sealed columns of this table; undefined where there are none. */
-export async function blindFor({ keys, place }: Privacy, table: Table): Promise<Blind | undefined> {
+/**
+ * For statements that compare sealed columns of this table; undefined where there are none. Whoever reads masks may look for
+ * some values that they know, and not try a list of all that there can be.
+ */
+export async function blindFor({ keys, place, mayRead }: Privacy, table: Table): Promise<Blind | undefined> {
   if (sealedColumns(table).length === 0) return undefined;
   const opened = await keys.of(place);
-  return (column, text) => toBytea(opened.blind(column.seal, column.pii, text));
+  const asked = new Set<string>();
+  return (column, text) => {
+    if (!mayRead && asked.add(text).size > MAX_GUESSES) throw tooManyGuesses(column.name);
+    return toBytea(opened.blind(column.seal, column.pii, text));
+  };
 }
 
 /** Seals the values of rows with these ids: the cells, and what finds them. */
@@ -138,6 +146,14 @@ export function rowIdColumn(table: Table): Column | undefined {
 }
 
 // Private
+
+const MAX_GUESSES = 20;
+
+function tooManyGuesses(column: string): FrameError {
+  return new FrameError('args/invalid', `More than ${MAX_GUESSES} values of personal data are asked for at once.`, {
+    hint: `Ask for fewer of \`${column}\`, or with a role that has the right pii:read.`,
+  });
+}
 
 /** Sealing is work for the processor: others have their turn in between. */
 const PORTION = 256;

@@ -1,8 +1,8 @@
 import { hkdfSync } from 'node:crypto';
-import { mkdir, rename, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import type { Secret } from '../secret.ts';
-import { flushFolder, makeKeyFile, readKeyFile } from './key-file.ts';
+import { flushFolder, isDraftOf, makeKeyFile, readKeyFile } from './key-file.ts';
 import type { KeyPlace } from './place-keys.ts';
 
 /**
@@ -44,13 +44,15 @@ export async function makeNextEntityKey(folder: string, entity: Entity): Promise
 export async function promoteNextEntityKey(folder: string, entity: Entity): Promise<void> {
   const file = keyFileOf(folder, entity);
   await rename(nextFileOf(folder, entity), file);
+  await removeDrafts(folder, entity);
   await flushFolder(dirname(file));
 }
 
-/** Both of them. Safe to repeat. */
+/** Both of them, and every copy that was left beside them. Safe to repeat. */
 export async function destroyEntityKeys(folder: string, entity: Entity): Promise<void> {
   const file = keyFileOf(folder, entity);
   for (const gone of [file, nextFileOf(folder, entity)]) await rm(gone, { force: true });
+  await removeDrafts(folder, entity);
   await flushFolder(dirname(file)).catch(unlessMissing);
 }
 
@@ -58,6 +60,15 @@ export async function destroyEntityKeys(folder: string, entity: Entity): Promise
 
 function nextFileOf(folder: string, { customer, entity }: Entity): string {
   return join(folder, customer, `${entity}.next.key`);
+}
+
+/** Whoever was killed while making a key may have left it under a second name. */
+async function removeDrafts(folder: string, entity: Entity): Promise<void> {
+  const files = [keyFileOf(folder, entity), nextFileOf(folder, entity)];
+  const inFolder = dirname(keyFileOf(folder, entity));
+  const names = (await readdir(inFolder).catch(unlessMissing)) ?? [];
+  const drafts = names.filter(name => files.some(file => isDraftOf(basename(file), name)));
+  for (const draft of drafts) await rm(join(inFolder, draft), { force: true });
 }
 
 async function make(file: string): Promise<EntityKey> {
@@ -70,6 +81,6 @@ function idOf(key: Secret<Buffer>): string {
   return Buffer.from(hkdfSync('sha256', key.reveal(), Buffer.alloc(0), 'frame/1/kek-id', 8)).toString('hex');
 }
 
-function unlessMissing(thrown: NodeJS.ErrnoException): void {
+function unlessMissing(thrown: NodeJS.ErrnoException): undefined {
   if (thrown.code !== 'ENOENT') throw thrown;
 }

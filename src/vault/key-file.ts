@@ -38,6 +38,11 @@ export async function makeKeyFile(file: string): Promise<Secret<Buffer>> {
   throw wrongKeyFile(file, 'was made and is gone again; leave it there');
 }
 
+/** Whether this is the name of a copy that whoever was killed while making the key left behind. */
+export function isDraftOf(name: string, other: string): boolean {
+  return other.startsWith(`${name}.`) && /^[0-9a-f]{12}$/.test(other.slice(name.length + 1));
+}
+
 /** A name that is new, changed or gone survives a loss of power only when its folder is on the disk too. */
 export async function flushFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r');

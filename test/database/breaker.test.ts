@@ -207,17 +207,22 @@ describe('F3: the pools of a server', () => {
       const patient = await freshLogin(own.server, { prefix: 'ro', settings: { statement_timeout: '2s' } });
       const bombs = Array.from({ length: 4 }, () => bomb('select pg_sleep(60)', patient));
       await eventually(async () => (await backendsOf(patient)).length).toBe(4);
-      await stopBackendsOf(patient);
+      const stopped = await stopBackendsOf(patient);
       expect(await codesOf(bombs)).toEqual(Array(4).fill('limit/time'));
-      expect([breaker.isOpen, await one(pools, patient)]).toEqual([false, 1]);
+      // They still count, so one more of this login has no place; whoever else there is has.
+      expect(await codesOf([one(pools, patient)])).toEqual(['unavailable']);
+      expect([breaker.isOpen, await one(pools, theirs)]).toEqual([false, 1]);
+      for (const pid of stopped) process.kill(pid, 'SIGCONT');
+      await eventually(() => one(pools, patient).catch(() => undefined)).toBe(1);
     });
 
     const bomb = (text: string, login = theirs) => pools.readUntrusted(login, text, { maxRows: 10 });
 
-    async function stopBackendsOf(login: Login): Promise<void> {
+    async function stopBackendsOf(login: Login): Promise<number[]> {
       const pids = await backendsOf(login);
       expect(pids).toHaveLength(4);
       for (const pid of pids) process.kill(pid, 'SIGSTOP');
+      return pids;
     }
 
     async function backendsOf({ role }: Login): Promise<number[]> {

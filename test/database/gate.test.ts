@@ -85,6 +85,25 @@ describe('a gate', () => {
     expect(gate.inside).toBe(0);
   });
 
+  test('keeps the place of who stays until that is over, however it ends, though the answer is out', async () => {
+    const gate = createGate(1, LONG_MS);
+    for (const isGood of [true, false]) {
+      const { promise: over, resolve, reject } = Promise.withResolvers<void>();
+      const first = gate.pass(async stay => {
+        stay(over);
+        if (isGood) return 'out';
+        throw new Error('out');
+      });
+      expect(await first.catch(error => error.message)).toBe('out');
+      const next = gate.pass(async () => 'in');
+      expect([gate.inside, gate.waiting]).toEqual([1, 1]);
+      if (isGood) resolve();
+      else reject(new Error('it broke'));
+      expect(await next).toBe('in');
+      expect([gate.inside, gate.waiting]).toEqual([0, 0]);
+    }
+  });
+
   test('keeps nothing of ten thousand who gave up', async () => {
     const gate = createGate(1, LONG_MS);
     const { run, end } = openWork();
@@ -111,6 +130,17 @@ describe('gates', () => {
     end();
     await first;
     expect(await second).toBe('second');
+  });
+
+  test('are closed to one who stays, and to nobody else', async () => {
+    const gates = createGates(1, 5);
+    const { promise: over, resolve } = Promise.withResolvers<void>();
+    await gates.pass('ann', async stay => stay(over));
+    await expect(gates.pass('ann', async () => 'in')).rejects.toMatchObject({ code: 'unavailable' });
+    expect(await gates.pass('bob', async () => 'in')).toBe('in');
+    resolve();
+    await over;
+    expect(await gates.pass('ann', async () => 'in')).toBe('in');
   });
 
   test('are fresh for who comes again, and as narrow as before', async () => {

@@ -33,6 +33,18 @@ const read = (pools: Pools, text: string, options: Partial<UntrustedOptions> = {
 const only = async (pools: Pools, text: string) => (await read(pools, text)).rows[0]?.[0];
 const PID = 'select pg_backend_pid()';
 
+/** As in the middle of one long computation: it hears neither a cancel, nor its timeout, nor that nobody listens. */
+function freeze(pid: number): void {
+  process.kill(pid, 'SIGSTOP');
+  onTestFinished(() => {
+    try {
+      process.kill(pid, 'SIGCONT');
+    } catch {
+      // It has ended, as it should.
+    }
+  });
+}
+
 describe('rows', () => {
   test('come with the types that the server names, also when names come twice', async () => {
     const { fields, rows } = await read(open(), `select 1 as a, 2::int8 as a, 'x' as "?", null::jsonb, now() as t`);
@@ -154,6 +166,56 @@ describe('a connection on which something failed', () => {
     expect(await running()).toBe(0);
     await owner.close();
     expect(await only(pools, 'select 1')).toBe(1);
+  });
+
+  test.each([
+    ['its time is over', false],
+    ['its caller is gone', true],
+  ])('counts for as long as the server cannot stop it, when %s', async (_, isLeaving) => {
+    const pools = open({
+      limits: { acquireTimeoutMs: 200 },
+      times: { connectMs: 1000, graceMs: 100, queryMs: 1000 },
+    });
+    const owner = await server.connectAsOwner('postgres');
+    onTestFinished(() => owner.close());
+    const text = `select pg_sleep(${isLeaving ? 27 : 28})`;
+    const backend = async () => {
+      const { rows } = await owner.query(
+        `select pid from pg_stat_activity where state = 'active' and query = '${text}'`,
+      );
+      return Number(rows[0]?.[0] ?? 0);
+    };
+    const leaving = new AbortController();
+    const { promise: stays, resolve: stay } = Promise.withResolvers<Promise<unknown>>();
+    const reading = read(pools, text, { signal: leaving.signal, stay }).catch(thrown => thrown);
+    await vi.waitFor(async () => expect(await backend()).toBeGreaterThan(0), { timeout: 5000 });
+    const pid = await backend();
+    freeze(pid);
+    if (isLeaving) leaving.abort();
+    expect(await reading).toMatchObject({ code: 'limit/time', hint: expect.stringContaining('cannot ask another') });
+    expect(pools.depth().busy).toBe(1);
+    await expect(only(pools, 'select 1')).rejects.toMatchObject({ code: 'unavailable' });
+
+    process.kill(pid, 'SIGCONT');
+    await await stays;
+    expect(await only(pools, 'select 1')).toBe(1);
+    expect(pools.depth().busy).toBe(0);
+    await vi.waitFor(async () => expect(await backend()).toBe(0), { timeout: 5000 });
+  });
+
+  test('that counts still keeps nobody from closing', async () => {
+    const pools = testPools(server, { times: { connectMs: 1000, graceMs: 100, queryMs: 1000 } });
+    const text = 'select pg_sleep(26)';
+    const reading = read(pools, text).catch(thrown => thrown);
+    const owner = await server.connectAsOwner('postgres');
+    onTestFinished(() => owner.close());
+    const question = `select pid from pg_stat_activity where state = 'active' and query = '${text}'`;
+    await vi.waitFor(async () => expect((await owner.query(question)).count).toBe(1), { timeout: 5000 });
+    const pid = Number((await owner.query(question)).rows[0]?.[0]);
+    freeze(pid);
+    expect(await reading).toMatchObject({ code: 'limit/time' });
+    await pools.close();
+    expect(pools.depth().busy).toBe(0);
   });
 
   test('F3: that is frozen keeps nobody waiting for ever, and later all is well', async () => {

@@ -386,6 +386,43 @@ describe('the key of an entity', () => {
     });
   });
 
+  test('is replaced while everybody works on; killed again and again, the last run finishes', async () => {
+    const folder = join(home.folder, 'keys/axe');
+    const old = await readFile(keyFile, 'utf8');
+    let isOver = false;
+    let made = 0;
+    const work = async (serving: Serving, other: Serving) => {
+      while (!isOver) {
+        const mail = `rotated.${made++}@load.example`;
+        await insert([{ mail }], seat(serving));
+        const found = await selectAll(seat(other), { ...PLACE, table: 'people', where: { mail } });
+        expect(found).toMatchObject([{ mail }]);
+      }
+    };
+    const load = Promise.all([work(blue, green), work(green, blue)]).catch(thrown => thrown);
+    // From the moment on at which there is a second file, and a little later every time.
+    for (let round = 0; round < 4; round++) {
+      const killed = home.start(['pii', 'rotate', '--kek', '--customer', 'axe', '--entity', 'axe'], { env });
+      const isThere = async () => (await readdir(folder)).some(name => name.startsWith('axe.next.key'));
+      await expect.poll(isThere, { timeout: 20_000, interval: 1 }).toBe(true);
+      for (let turn = 0; turn < round * 10; turn++) await readdir(folder);
+      process.kill(killed.pid, 'SIGKILL');
+      await killed.finished;
+      expect((await status()).wrong).toBeUndefined();
+      if (!(await readdir(folder)).includes('axe.next.key')) break;
+    }
+    expect(await frame('pii', 'rotate', '--kek', '--entity', 'axe')).toMatchObject({ exit: 0 });
+    isOver = true;
+    expect(await load).toEqual([undefined, undefined]);
+    expect(made).toBeGreaterThan(4);
+    expect((await readdir(folder)).sort()).toEqual(['axe.key', 'studio.key']);
+    expect(await readFile(keyFile, 'utf8')).not.toBe(old);
+    const third = await home.serve({ env });
+    const where = { mail: 'rotated.0@load.example' };
+    expect(await selectAll(seat(third), { ...PLACE, table: 'people', where })).toMatchObject([where]);
+    await third.stop();
+  }, 120_000);
+
   test.each([
     ['is missing', () => rm(keyFile), /is not there, but the personal data of axe\/axe is sealed under it/],
     ['is another', () => writeFile(keyFile, `${randomBytes(32).toString('base64')}\n`), /is not the key that/],

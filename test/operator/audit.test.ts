@@ -215,6 +215,26 @@ describe('audit export', () => {
     });
   });
 
+  test('signs nothing that somebody has altered, or that no checkpoint vouches for any more', async () => {
+    const to = join(folder, 'altered.ndjson');
+    const exported = () => run(['export', '--customer', 'axe', '--to', to]);
+    const refused = (sentence: string) => ({ code: 1, out: [], err: expect.stringContaining(sentence) });
+    await root.script('create table public.kept as select * from audit.log');
+    await tamper("update audit.log set record = replace(record, 'Anna', 'Eve') where chain = 'axe/axe' and seq = 2");
+    expect(await exported()).toEqual(refused('axe/axe  altered at 2. Nothing was exported'));
+    expect(await run(['export', '--customer', 'zoo', '--to', to])).toMatchObject({ code: 0 });
+    await rm(to);
+    await tamper("delete from audit.log where chain = 'axe/axe' and seq = 2");
+    expect(await exported()).toEqual(refused('axe/axe  gap at 2'));
+    await tamper('delete from audit.log; insert into audit.log select * from public.kept; drop table public.kept');
+    const kept = await readFile(file(), 'utf8');
+    await writeFile(file(), kept.replace(/"seq":3/, '"seq":4'));
+    expect(await exported()).toEqual(refused('The checkpoints are not whole: line'));
+    await writeFile(file(), kept);
+    await expect(readFile(to)).rejects.toMatchObject({ code: 'ENOENT' });
+    expect(await exported()).toMatchObject({ code: 0 });
+  });
+
   test('goes to standard output, and to nobody who has no records', async () => {
     const { code, out, err } = await run(['export', '--customer', 'zoo', '--entity', '-']);
     expect([code, err, out.length]).toEqual([0, '1 record of zoo/-', 3]);

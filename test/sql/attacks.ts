@@ -141,6 +141,12 @@ export const BOMBS: readonly string[] = [
   '(select count(*) from generate_series(1, 2000000000))',
   '(select count(*) from generate_series(0, 1000000001, 1))',
   '(select count(*) from generate_series(1, 5, 0))',
+  "lpad('x', 1001)",
+  "lpad('x', 600 * 1000000)",
+  "lpad('x', '600000000')",
+  "lpad('x', (select 600000000))",
+  "rpad(length => 600000000, string => 'x', fill => 'y')",
+  "rpad(variadic array['x', '600000000'])",
 ];
 
 /** Things that nobody may read from: each stands wherever a table may stand. */
@@ -176,9 +182,80 @@ export function hostileRelations({ schema }: Victim): string[] {
   ];
 }
 
+/** Queries that nobody may ask, also where a query stands inside another. */
+export function hostileQueries({ schema }: Victim): string[] {
+  return [
+    // Locks, new tables and changes in the clothes of a SELECT
+    'select * from customers for update',
+    'select * from customers for share of customers nowait',
+    'select 1 from customers for key share skip locked',
+    'select name from customers c for no key update of c',
+    'select * into loot from customers',
+    'select 1 into temp loot',
+    'values (1) union select 2 into loot',
+    'with gone as (delete from customers returning *) select * from gone',
+    "with made as (insert into customers (name) values ('x') returning id) select * from made",
+    "with changed as (update customers set name = 'x' returning *) select 1",
+    'with merged as (merge into customers using (select 1) s on false when matched then delete returning 1) select 1',
+
+    // TABLE, names of CTEs that mean something else further out
+    'table pg_class',
+    'table only customers',
+    `table ${schema}.secrets`,
+    'with x as (table pg_roles) table x',
+    'with pg_roles as (select 1) select * from pg_roles',
+    'with x as (select * from (with pg_class as (select 1) table pg_class) y) select 1 from x',
+    `with secrets as (select 1) table ${schema}.secrets`,
+    'values (pg_sleep(1))',
+
+    // Operators, collations and types of a schema, in every place where one may stand
+    'select name from customers order by name using operator(pg_catalog.<)',
+    `select name from customers order by name using operator(${schema}.<)`,
+    `select 1 where 1 operator(${schema}.=) any (select 1)`,
+    `select 1 where 1 operator(${schema}.=) all (array[1])`,
+    `select 1 where (1, 2) operator(${schema}.<) (3, 4)`,
+    `select - operator(${schema}.-) 1`,
+    `select name from customers order by name collate ${schema}."C"`,
+    "select * from json_to_record('{}') as r(a pg_catalog.regclass)",
+    "select * from json_to_recordset('[]') as r(a customers)",
+    "select * from rows from (json_to_record('{}') as (a regclass)) r",
+    "select json_value('1', '$' returning regclass)",
+    "select json_query('1', '$' returning customers)",
+    "select 'x'::char(100 * 100)",
+    "select 'x'::char((select 2000))",
+    'select interval(pg_sleep(1)) $$1$$',
+
+    // Where a value hides in a clause
+    'select grouping(pg_sleep(1)) from customers group by 1',
+    'select grouping(current_user) from customers group by current_user',
+    'select sum(1) over (rows between pg_sleep(1) preceding and current row) from customers',
+    'select sum(1) over w from customers window w as (partition by current_user)',
+    'select 1 where row(1, current_user::text) = row(1, null)',
+    'select 1 where (1, pg_sleep(1)::text) is distinct from (1, null)',
+    "select json_object('a': pg_sleep(1))",
+    'select json_objectagg(name : current_user) from customers',
+    'select json_arrayagg(name order by pg_sleep(1)) from customers',
+    'select json_array(select relname from pg_class)',
+    "select json_exists('{}', '$' passing pg_sleep(1) as x)",
+    "select json_value('{}', '$.a' default pg_sleep(1)::text on empty)",
+    "select extract(year from pg_sleep(1)), overlay('x' placing current_user from 1)",
+    "select make_interval(days => pg_backend_pid()), concat(variadic array[current_user::text, 'x'])",
+    'select distinct on (pg_sleep(1)) name from customers',
+    'select 1 limit pg_backend_pid()',
+    'select 1 offset pg_backend_pid() rows fetch first (pg_backend_pid()) rows only',
+    'select 1 from customers a join customers b using (ctid)',
+    'select x.xmin from (select * from customers) x',
+    'select 1 from customers group by tableoid',
+    'with recursive t as (select 1 as n union all select n + 1 from t) search depth first by n set ctid select 1 from t where ctid is null',
+  ];
+}
+
 /** Whole statements of other kinds, and more than one. */
 export function hostileStatements({ schema, role }: Victim): string[] {
   return [
+    ...hostileQueries({ schema, role }),
+    `select set_config('role', '${role}', true), (select count(*) from ts_stat('select to_tsvector(canary) from ${schema}.secrets'))`,
+    `select set_config('role', '${role}', true), ('select to_tsvector(canary) from ${schema}.secrets'::text).ts_stat`,
     'select 1; select 2',
     `reset role; select * from ${schema}.secrets`,
     `set role ${role}`,
@@ -239,16 +316,6 @@ export function hostileStatements({ schema, role }: Victim): string[] {
     "comment on table customers is 'x'",
     "security label on table customers is 'x'",
     'refresh materialized view v',
-    'select * into loot from customers',
-    'select * from customers for update',
-    'select * from customers for share of customers nowait',
-    'select 1 from customers for key share skip locked',
-    'with gone as (delete from customers returning *) select * from gone',
-    "with made as (insert into customers (name) values ('x') returning id) select * from made",
-    "with changed as (update customers set name = 'x' returning *) select 1",
-    'with merged as (merge into customers using (select 1) s on false when matched then delete returning 1) select 1',
-    'table pg_class',
-    'values (pg_sleep(1))',
     'import foreign schema x from server s into y',
     `select * from customers; -- ; \ndrop table customers`,
     'select 1 /* ; */; delete from customers',

@@ -2,13 +2,23 @@ import { describe, expect, test } from 'vitest';
 import { FrameError } from '../../src/errors.ts';
 import { guardSql } from '../../src/sql/guard.ts';
 import { BOMBS, hostileExpressions, hostileRelations, hostileStatements } from './attacks.ts';
-import { createRandom, disguise, EXPRESSION_HOLES, fill, makeMutants, RELATION_HOLES, WRAPS } from './mutants.ts';
+import {
+  createRandom,
+  disguise,
+  EXPRESSION_HOLES,
+  fill,
+  hostileSeeds,
+  makeMutants,
+  QUERY_HOLES,
+  RELATION_HOLES,
+  WRAPS,
+} from './mutants.ts';
 import { ORDINARY, shop } from './ordinary.ts';
 
 const TABLES = shop();
 const VICTIM = { schema: 'studio_prod', role: 'own_0123456789ab' };
 const SEED = 20_261_120;
-const MUTANTS = 4000;
+const MUTANTS = 8000;
 
 /** The code of the refusal; undefined for a query that was let through. */
 async function verdict(text: string): Promise<string | undefined> {
@@ -27,7 +37,11 @@ const letThrough = async (texts: readonly string[]) => {
 };
 
 describe('the frame of the mutants is harmless', () => {
-  const holes = [...EXPRESSION_HOLES.map(hole => fill(hole, '1')), ...RELATION_HOLES.map(hole => fill(hole, 'items'))];
+  const holes = [
+    ...EXPRESSION_HOLES.map(hole => fill(hole, '1')),
+    ...RELATION_HOLES.map(hole => fill(hole, 'items')),
+    ...QUERY_HOLES.map(hole => fill(hole, 'select 1 as one')),
+  ];
 
   test('every hole with something harmless in it is let through, wrapped and disguised too', async () => {
     const random = createRandom(SEED);
@@ -61,7 +75,10 @@ describe('nothing hostile is let through', () => {
     const codes: Record<string, number> = {};
     const through: unknown[] = [];
     const distinct = new Set<string>();
-    for (const mutant of makeMutants(MUTANTS, SEED, VICTIM)) {
+    const seeds = hostileSeeds(VICTIM);
+    const used = new Set<string>();
+    for (const mutant of makeMutants(MUTANTS, SEED, seeds)) {
+      used.add(mutant.seed);
       const code = await verdict(mutant.text);
       distinct.add(mutant.text);
       if (code === undefined) through.push(mutant);
@@ -69,6 +86,12 @@ describe('nothing hostile is let through', () => {
     }
     expect(through).toEqual([]);
     expect(distinct.size).toBeGreaterThan(MUTANTS * 0.9);
+    // Every attack had its turn.
+    expect(
+      Object.values(seeds)
+        .flat()
+        .filter(seed => !used.has(seed)),
+    ).toEqual([]);
     // A mutant that is no SQL proves nothing.
     expect(codes['sql/syntax'] ?? 0).toBeLessThan(MUTANTS * 0.1);
   }, 120_000);

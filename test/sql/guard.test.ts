@@ -128,6 +128,12 @@ describe('a query that is too much', () => {
     ['nested too deeply', `select ${'array['.repeat(1500)}1${']'.repeat(1500)}`],
     ['nested too deeply', `select * from ${'(select * from '.repeat(900)}items${') x'.repeat(900)}`],
     ['nested too deeply', `select ${'upper('.repeat(2800)}1${')'.repeat(2800)}`],
+    // The grammar takes a second and more for each of these, in which nobody else is answered.
+    ['too many signs in a row', `select ${'+'.repeat(19_900)}1`],
+    ['too many signs in a row', `select 1 ${'/**/'.repeat(4_900)}`],
+    ['too many signs in a row', `select 1 where 1 not ${'/*'.repeat(4_900)}${'*/'.repeat(4_900)} like 2`],
+    ['too many signs in a row', `select ${`${'-'.repeat(900)}+ `.repeat(20)}1`],
+    ['plain text first', `select format('%${'1$'.repeat(9_000)}s', 1)`],
     ['20000 are allowed', `select '${'x'.repeat(20_000)}'`],
     ['20000 are allowed', `select '${'ü'.repeat(10_000)}'`],
   ])('%s', async (words, text) => {
@@ -145,7 +151,10 @@ describe('a query that is too much', () => {
   test.each([
     "select to_char(1, 'FM000')",
     "select 'x'::char(1000), 'x'::varchar(5000)",
-    "select format('%100$s %-10s %s%%', 1, 2, 3)",
+    "select format('%100$s %-10s %s%% %1$-20s', 1, 2, 3)",
+    `select format('%${'1'.repeat(15_000)}$s', 1)`,
+    `-- ${'='.repeat(100)}\n-- a heading\n-- ${'='.repeat(100)}\n`.repeat(80).concat('select 1'),
+    `select '${'-'.repeat(1500)}'`,
     'select * from generate_series(1, 1000001)',
     'select * from generate_series(1, 1000000000, 1000)',
     "select * from generate_series(now(), now() + interval '1 year', interval '1 hour')",
@@ -195,6 +204,19 @@ describe('columns that nobody may read', () => {
       expect((await refusal(text, PARTIAL)).code).toMatch(/^sql/);
     },
   );
+
+  test('make a short query no long one', async () => {
+    const wide = shop({
+      customers: { columns: Array.from({ length: 500 }, (_, i) => `column_${i}`), isPartial: true },
+    });
+    const many = (count: number) =>
+      `select * from ${Array.from({ length: count }, (_, i) => `customers c${i}`).join()}`;
+    expect((await guard(many(50), wide)).text.length).toBeGreaterThan(250_000);
+    expect(await refusal(many(1000), wide)).toMatchObject({
+      code: 'sql/refused',
+      message: expect.stringContaining('`customers` stands here too often'),
+    });
+  });
 
   test('places are told as they were written', async () => {
     const text = "select 'ü🧾', * from customers c, items where nmae = 1";

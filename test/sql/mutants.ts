@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { loadModule, scanSync } from 'libpg-query';
-import { BOMBS, hostileExpressions, hostileRelations, type Victim } from './attacks.ts';
+import { BOMBS, hostileExpressions, hostileQueries, hostileRelations, type Victim } from './attacks.ts';
 
 await loadModule();
 
@@ -62,6 +62,22 @@ export const EXPRESSION_HOLES: readonly string[] = [
   'select string_agg((@)::text, $$,$$)',
   'select json_build_array(@)',
   'select grouping(name), count(@) from customers group by name',
+  'select grouping(@) from customers group by grouping sets ((@), ())',
+  'select 1 where row(1, (@)::text) = row(1, null)',
+  'select 1 where (1, (@)::text) in (select 1, null)',
+  'select (@)::text::char(10), cast((@)::text as varchar)',
+  'select name from customers order by (@)::text using <',
+  'select sum(1) over (order by name rows between count(@) preceding and current row) from customers group by name',
+  "select json_object('a': @), json_array(@, 2)",
+  'select json_arrayagg(@), json_objectagg(name : @) from customers',
+  "select json_value('{}', '$.a' passing @ as x default (@)::text on empty)",
+  'select now() at time zone (@)::text',
+  "select overlay('abc' placing (@)::text from 1), position((@)::text in 'abc')",
+  "select concat(variadic array['a', (@)::text])",
+  "select format('%s', @), lpad((@)::text, 5)",
+  'select (array[[1, 2], [3, 4]])[count(@):2]',
+  'select name from customers where (name, country) = ((@)::text, null) or @ is null',
+  'with recursive r as (select 1 as n union all select 2) search depth first by n set o select @ from r',
 ];
 
 /** Where a table may stand. */
@@ -88,6 +104,21 @@ export const RELATION_HOLES: readonly string[] = [
   '(select 1 from @)',
 ];
 
+/** Where a query may stand, in parentheses that hold a clause of its own together. */
+export const QUERY_HOLES: readonly string[] = [
+  '@',
+  '(@)',
+  'select * from (@) as inside',
+  'select 1 from customers c cross join lateral (@) l',
+  'select exists (@)',
+  'select 1 where 1 in (select 1 from (@) x)',
+  'with c as (@) select 1 from c',
+  'with c as not materialized (select 1), d as (@) select 1 from c, d',
+  '(@) union all (@)',
+  'select 1 from customers where exists (@) order by name',
+  'select array(select 1 from (@) x)',
+];
+
 /** A query inside a query. `as q` is left out where its columns have no name. */
 export const WRAPS: readonly string[] = [
   'select * from (@) as wrapped',
@@ -106,16 +137,38 @@ export interface Mutant {
   seed: string;
 }
 
+/** What mutants are made of: values, tables and whole queries. */
+export interface Seeds {
+  expressions: readonly string[];
+  relations: readonly string[];
+  queries: readonly string[];
+}
+
+export function hostileSeeds(victim: Victim): Seeds {
+  return {
+    expressions: [...hostileExpressions(victim), ...BOMBS],
+    relations: hostileRelations(victim),
+    queries: hostileQueries(victim),
+  };
+}
+
 /** The same mutants for the same seed: an attack in a hole, wrapped up to three times, and written oddly. */
-export function* makeMutants(count: number, seed: number, victim: Victim): Generator<Mutant> {
+export function* makeMutants(
+  count: number,
+  seed: number,
+  { expressions, relations, queries }: Seeds,
+): Generator<Mutant> {
   const random = createRandom(seed);
-  const expressions = [...hostileExpressions(victim), ...BOMBS];
-  const relations = hostileRelations(victim);
+  const kinds: [number, readonly string[], readonly string[]][] = [
+    [0.5, expressions, EXPRESSION_HOLES],
+    [0.8, relations, RELATION_HOLES],
+    [1, queries, QUERY_HOLES],
+  ];
   for (let i = 0; i < count; i += 1) {
-    const isExpression = random() < 0.6;
-    const attack = pick(random, isExpression ? expressions : relations);
-    const hole = pick(random, isExpression ? EXPRESSION_HOLES : RELATION_HOLES);
-    let text = fill(hole, attack);
+    const draw = random();
+    const [, attacks, holes] = kinds.find(([share]) => draw < share) ?? [1, queries, QUERY_HOLES];
+    const attack = pick(random, attacks);
+    let text = fill(pick(random, holes), attack);
     for (let wraps = Math.floor(random() * 4); wraps > 0; wraps -= 1) text = fill(pick(random, WRAPS), text);
     yield { text: disguise(text, random), seed: attack };
   }

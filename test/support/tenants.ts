@@ -69,13 +69,14 @@ export function connectAs(
   server: DatabaseServer,
   { role, database }: Login,
   onNotice: (notice: postgres.Notice) => void = () => {},
+  password: (role: string) => string = passwordOf,
 ): postgres.Sql {
   const { host, port } = server.address;
   return postgres({
     host,
     port,
     user: role,
-    password: passwordOf(role),
+    password: password(role),
     database,
     max: 1,
     ssl: false,

@@ -190,3 +190,35 @@ test('F3: a server that is frozen keeps nobody waiting for ever, and is asked ag
   await own.thaw();
   await vi.waitFor(async () => expect((await run('ann', 'select 1')).rows).toBe(1), { timeout: 10_000 });
 }, 30_000);
+
+test('F6: what nothing can stop counts for its caller until it is over, and hurts nobody else', async () => {
+  // Compares each of a million numbers with each of another million in one step, in which Postgres looks at no clock.
+  const numbers = (sign: string) => `(select array_agg(${sign}i) as x from generate_series(1, 1000000) i)`;
+  const text = `select a.x && b.x from ${numbers('')} a, ${numbers('-')} b`;
+  expect(await run('ann', text).catch(({ code, message, hint }) => ({ code, message, hint }))).toEqual({
+    code: 'limit/time',
+    message: 'The query took too long and was cut off.',
+    hint: expect.stringContaining('cannot ask another one'),
+  });
+  const others = async () => {
+    expect((await run('bob', 'select 1')).rows).toBe(1);
+    expect((await run('zoe', 'select 1', { place: studio })).rows).toBe(1);
+    expect((await use(selectRows, 'ann', axe, { table: 'customers' })).rows).toBe(20);
+  };
+  for (let again = 0; again < 3; again++) {
+    expect(await failing('ann', text)).toBe('limit/requests');
+    await others();
+  }
+  expect(sql.depth().busy).toBe(1);
+  // Three of them fill the place, and never more.
+  const two = await Promise.all(['eve', 'mallory'].map(who => failing(who, text)));
+  expect(two).toEqual(['limit/time', 'limit/time']);
+  expect(await failing('bob', 'select 1')).toBe('limit/requests');
+  expect((await run('zoe', 'select 1', { place: studio })).rows).toBe(1);
+  expect((await use(selectRows, 'bob', axe, { table: 'customers' })).rows).toBe(20);
+  const busy = await own.server.connectAsOwner('postgres');
+  const atWork = await busy.query("select 1 from pg_stat_activity where state = 'active' and query ~ 'array_agg'");
+  await busy.close();
+  // The connection that asks says the word too.
+  expect(atWork.count).toBe(4);
+}, 60_000);

@@ -124,7 +124,7 @@ describe('a start is refused', () => {
 
   test('with another key in it, and nothing is sealed with that one', async () => {
     await writeFile(file, `${randomBytes(32).toString('base64')}\n`);
-    expect(await mistakes()).toEqual([{ file, sentence: expect.stringMatching(/^is not the key that .* right file/) }]);
+    expect(await mistakes()).toEqual([{ file, sentence: expect.stringMatching(/^is not the key that .* right one /) }]);
     await expect(makeDataKeys(store, [place])).resolves.toBeUndefined();
     await expect(sealOnce(open().keys)).rejects.toMatchObject({ code: 'unavailable' });
     expect(await rows()).toHaveLength(2);
@@ -307,6 +307,12 @@ describe('the key of the entity is replaced', () => {
     await expect(checkDataKeys(store, [place])).rejects.toThrow(WrongConfiguration);
   });
 
+  test('and no copy of an old one is left beside it', async () => {
+    await copyFile(file, `${file}.0123456789ab`);
+    await rotateEntityKey(store, place);
+    expect(await readdir(dirname(file))).toEqual(['axe.key']);
+  });
+
   test('retired and retiring keys are wrapped anew too', async () => {
     const old = await sealOnce(open().keys);
     const kid = (await cellKey())?.kid ?? 0;
@@ -390,6 +396,14 @@ describe('an entity is shredded', () => {
     await expect(keys.of(place).then(opened => opened.blind(CELL, 'email', 'x'))).rejects.toMatchObject({
       code: 'row/sealed-broken',
     });
+  });
+
+  test('and no copy is left that a killed process made of its key; those of others stay', async () => {
+    const copies = ['axe.key.0123456789ab', 'axe.next.key.ba9876543210'];
+    const others = ['axe-two.key', 'axe-two.key.0123456789ab', 'axe.key.mine', 'next.key.0123456789ab'];
+    for (const name of [...copies, ...others]) await copyFile(file, join(dirname(file), name));
+    await shredEntity(store, place);
+    expect((await readdir(dirname(file))).sort()).toEqual(others);
   });
 
   test('and a gateway starts without it, and nobody makes it new keys', async () => {

@@ -29,7 +29,8 @@ holds them against the signed checkpoints outside the database. The exit code is
   --public-key FILE   for auditors without the master key: audit/public-key.pem of the data folder
   --checkpoints FILE  other checkpoints than audit/checkpoints.ndjson of the data folder, such as a copy
   --file FILE         a file of export or archive, on any machine and without a database
-export writes the records of one company, and what verifies them elsewhere. Days are in UTC, both included.
+export writes the records of one company, and what verifies them elsewhere. Days are in UTC, both included. Exit code 1
+when they are not whole, or none: an export is signed.
   --to FILE           there instead of standard output; never over another file
 seal does what every gateway does by itself: it signs what each month that is over holds.
 archive takes the oldest month, such as 2026-09, out of the database: it writes it to a file, verifies that file, and then

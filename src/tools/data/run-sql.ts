@@ -64,8 +64,9 @@ async function read(call: Call, guard: Guard, sql: string, maxRows: number): Pro
     return toFound(await means.sql.read(callerKey(call.caller), place, query.text, { maxRows, signal }));
   } catch (thrown) {
     const failure = explainFailure(thrown, sql, query, [place.schema, place.roleId, place.database]);
-    const isLate = failure instanceof FrameError && failure.code === 'limit/time' && !signal.aborted;
-    throw isLate ? await withPlan(failure, call, query) : failure;
+    // Only what Postgres itself has stopped: otherwise it may still be at it, and plans nothing more for this caller.
+    const isStopped = failure instanceof FrameError && failure.code === 'limit/time' && failure !== thrown;
+    throw isStopped && !signal.aborted ? await withPlan(failure, call, query) : failure;
   }
 }
 

@@ -238,6 +238,33 @@ describe('looking for', () => {
     expect(sealed).toBe(3);
   });
 
+  test('is for some values at once where masks are read, and for any number with the right', async () => {
+    const guesses = Array.from({ length: 20 }, (_, i) => `+82 10 9876 ${5413 + i}`);
+    const asked = { phone: guesses };
+    expect(await people({ where: asked, columns: ['phone'] })).toEqual([{ phone: '•••32' }]);
+    for (const where of [
+      { phone: [...guesses, '+1'] },
+      { or: [asked, { mail: 'x' }] },
+      { phone: { not_in: [...guesses, '+1'] } },
+      { and: [...guesses, '+1'].map(phone => ({ phone: { ne: phone } })) },
+    ]) {
+      const error = await people({ where }).catch(thrown => thrown);
+      expect(error).toMatchObject({ code: 'args/invalid', hint: expect.stringContaining('pii:read') });
+      expect(`${error.message} ${error.hint}`).not.toContain('9876');
+      for (const [tool, more] of [
+        [updateRows, { set: { team: 'y' } }],
+        [deleteRows, {}],
+      ] as const) {
+        await expect(
+          run(tool as Tool<unknown>, { table: 'people', where, max_rows: 9, ...more }),
+        ).rejects.toMatchObject({
+          code: 'args/invalid',
+        });
+      }
+    }
+    expect(await names({ phone: [...guesses, '+1', '+2'] })).toEqual(['Ada Lovelace']);
+  });
+
   test.each(['like', 'ilike', 'contains', 'starts_with', 'gt', 'gte', 'lt', 'lte'])(
     '%s is refused with a sentence, and without the value',
     async operator => {
