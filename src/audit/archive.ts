@@ -1,9 +1,9 @@
-import { access, rename, rm } from 'node:fs/promises';
+import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { OwnerConnection } from '../database/server.ts';
 import { checkpointFiles } from './checkpoint-writer.ts';
 import { extractLines } from './extract.ts';
-import { flushFolder, isMissing, writeLines } from './line-file.ts';
+import { flushFolder, isThere, writeLines } from './line-file.ts';
 import { AuditRefusal, type MonthParts, readAnchors, readFinishedMonths } from './months.ts';
 import { hashOf, type SignedLine } from './signed-line.ts';
 import { verifyExtract } from './verify-extract.ts';
@@ -74,15 +74,5 @@ async function drop(month: string, owner: OwnerConnection): Promise<void> {
   // Appends stand behind us while we wait for those who read.
   await owner.script(
     `set local lock_timeout = '2s'; alter table audit.log detach partition ${part}; drop table ${part}`,
-  );
-}
-
-async function isThere(file: string): Promise<boolean> {
-  return access(file).then(
-    () => true,
-    thrown => {
-      if (isMissing(thrown)) return false;
-      throw thrown;
-    },
   );
 }

@@ -1,8 +1,8 @@
-import { access, readFile, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Read } from '../database/ledger.ts';
 import { withFileLock } from './file-lock.ts';
-import { appendLines, ignoreMissing, isMissing, makeFolder, readLastLine } from './line-file.ts';
+import { appendLines, ignoreMissing, isThere, makeFolder, readLastLine } from './line-file.ts';
 import { createVerifier, type Signer, type Verifier } from './signature.ts';
 import { type Head, hashOf, isSignedLine, parseLine, type SignedLine, signLine, textOf } from './signed-line.ts';
 
@@ -112,7 +112,7 @@ const NOTE = `select audit.note_checkpoint($1::bigint, decode($2, 'hex'))`;
  * was cut or put back has a hole for ever, and cannot grow into one that looks whole.
  */
 async function findLast(file: string, verifier: Verifier, remembered: Remembered | undefined): Promise<Remembered> {
-  if (remembered && (await isGone(file))) {
+  if (remembered && !(await isThere(file))) {
     throw new Error(
       `${file} is gone, or FRAME_DATA names another folder than before; put it back, from the second place for example. If it is lost, make an empty file there`,
     );
@@ -120,16 +120,6 @@ async function findLast(file: string, verifier: Verifier, remembered: Remembered
   const line = await readLastSigned(file, verifier);
   const last = line ? { number: line.number, hash: hashOf(line) } : { number: 0, hash: '' };
   return remembered && remembered.number > last.number ? remembered : last;
-}
-
-async function isGone(file: string): Promise<boolean> {
-  return access(file).then(
-    () => false,
-    thrown => {
-      if (isMissing(thrown)) return true;
-      throw thrown;
-    },
-  );
 }
 
 /**

@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs';
-import { type FileHandle, mkdir, open, rm } from 'node:fs/promises';
+import { access, type FileHandle, mkdir, open, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 
@@ -94,6 +94,10 @@ export async function flushFolder(folder: string): Promise<void> {
 /** For nobody else. */
 export async function makeFolder(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
+}
+
+export async function isThere(file: string): Promise<boolean> {
+  return (await access(file).then(() => true, ignoreMissing)) ?? false;
 }
 
 export function isMissing(thrown: unknown): boolean {
