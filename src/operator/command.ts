@@ -113,10 +113,19 @@ type CommonValues = ReturnType<typeof parse<Record<never, never>>>['values'];
 function readArguments<O extends ParseArgsOptionsConfig>(args: string[], parts: CommandParts<O>): Given<O> {
   const { values, positionals: words } = parse(args, parts.options);
   const { least, most } = parts.words ?? { least: 0, most: 0 };
-  if (words.length < least) throw new WrongUsage('A word is missing.');
+  if (words.length < least) {
+    const missing = wordsIn(parts.usage)[words.length];
+    throw new WrongUsage(`A word is missing${missing === undefined ? '' : `: ${missing}`}.`);
+  }
   if (words.length > most) throw new WrongUsage(`\`${words[most]}\` is one word too many.`);
   const { config, customers, customer, data, listen, origin, slot, log, json = false }: CommonValues = values;
   return { words, values, flags: { config, customers, customer, data, listen, origin, slot, log }, isJson: json };
+}
+
+/** Those that must be there, as the usage calls them; none where a verb comes first. */
+function wordsIn(usage: string): string[] {
+  const [, words = ''] = /^Usage: frame \w+((?: <\S+)+)/.exec(usage) ?? [];
+  return words.split(' ').slice(1);
 }
 
 function parse<O extends ParseArgsOptionsConfig>(args: string[], options: O) {

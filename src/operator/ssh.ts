@@ -73,7 +73,7 @@ export async function openSsh({ destination, configFile, connectSeconds = 5 }: S
         onLine,
       });
       if (ended.timedOut) throw timedOut(destination, timeoutSeconds);
-      if (ended.exit === 255 || ended.exit === null) throw unreachable(destination, ended.err);
+      if (ended.exit === 255 || ended.exit === null) throw unreachable(destination, ended.err, configFile);
       return ended;
     },
     async [Symbol.asyncDispose]() {
@@ -123,11 +123,14 @@ function timedOut(destination: string, seconds: number): FrameError {
   });
 }
 
-function unreachable(destination: string, said: string): FrameError {
+/** By hand, the operator needs the same configuration. */
+function unreachable(destination: string, said: string, configFile: string | undefined): FrameError {
   const reason = (lastLines(said) || 'the connection ended without a word').replace(/[^.!?]$/, '$&.');
   const hint = HINTS.find(({ pattern }) => pattern.test(said))?.hint ?? 'Try `ssh DESTINATION` by hand.';
   return new FrameError('deploy/unreachable', `${destination} cannot be reached: ${reason}`, {
-    hint: hint.replaceAll('DESTINATION', destination),
+    hint: hint
+      .replaceAll('`ssh DEST', `\`ssh ${configFile ? `-F ${configFile} ` : ''}DEST`)
+      .replaceAll('DESTINATION', destination),
   });
 }
 

@@ -43,7 +43,7 @@ describe.skipIf(!HAS_ALL)(TITLE, () => {
     first = await freePorts();
     origin = `http://127.0.0.1:${first + 2}`;
     await laptop.write('customers.yaml', customersYaml(origin, await entra.listen('127.0.0.1', 0)));
-    await laptop.commit('config/deploy.yaml', `home: ${home}\nmin_free_megabytes: 10\nwatch: { seconds: 1 }\n`);
+    await laptop.commit('config/deploy.yaml', deployYaml(1));
     token = await entra.mint(PEOPLE.admin.username);
   }, 120_000);
 
@@ -55,6 +55,9 @@ describe.skipIf(!HAS_ALL)(TITLE, () => {
     await entra.close();
     if (home) await rm(join(home, '..'), { recursive: true, force: true });
   });
+
+  const deployYaml = (watchSeconds: number) =>
+    `home: ${home}\nmin_free_megabytes: 10\nwatch: { seconds: ${watchSeconds} }\n`;
 
   const history = async (): Promise<HistoryLine[]> =>
     (await readFile(layoutOf(home).history, 'utf8'))
@@ -76,7 +79,8 @@ describe.skipIf(!HAS_ALL)(TITLE, () => {
   }
 
   function work(): RunningLoad {
-    const load = startLoad({ origin, kinds: kindsWith(token), connections: 3, seconds: 400 });
+    // They pause: what is measured is whether a deploy is noticed, and it needs the machine, too.
+    const load = startLoad({ origin, kinds: kindsWith(token), connections: 4, seconds: 400, pauseMs: 60 });
     onTestFinished(() => load.stop());
     return load;
   }
@@ -116,6 +120,8 @@ describe.skipIf(!HAS_ALL)(TITLE, () => {
   test(`${CYCLES} deploys and ${CYCLES} rollbacks: nobody notices`, { timeout: 400_000 }, async () => {
     const load = work();
     const pid = caddy.pid;
+    // Twenty times, and it has been watched before.
+    await laptop.write('config/deploy.yaml', deployYaml(0));
     const releases = new Set([(await ready()).release]);
     for (let cycle = 1; cycle <= CYCLES; cycle += 1) {
       const sha = await laptop.commit('src/cycle.ts', `export const CYCLE = ${cycle};\n`);
@@ -155,7 +161,7 @@ describe.skipIf(!HAS_ALL)(TITLE, () => {
     const before = await ready();
     const load = work();
     const door = await readFile(join(laptop.clone, 'src/tools/about/get-context.ts'), 'utf8');
-    await laptop.write('config/deploy.yaml', `home: ${home}\nmin_free_megabytes: 10\nwatch: { seconds: 20 }\n`);
+    await laptop.write('config/deploy.yaml', deployYaml(20));
     await laptop.commit(
       'src/tools/about/get-context.ts',
       door.replace(/async run\([^)]*\) \{/, match => `${match}\n    if (Date.now() > 0) throw new Error('broken');`),
@@ -169,7 +175,7 @@ describe.skipIf(!HAS_ALL)(TITLE, () => {
 
   test('a laptop that dies on the way leaves nothing half done', { timeout: 240_000 }, async () => {
     const door = await readFile(join(laptop.clone, 'src/tools/about/get-context.ts'), 'utf8');
-    await laptop.write('config/deploy.yaml', `home: ${home}\nmin_free_megabytes: 10\nwatch: { seconds: 1 }\n`);
+    await laptop.write('config/deploy.yaml', deployYaml(1));
     const sha = await laptop.commit(
       'src/tools/about/get-context.ts',
       door.replace(/\n.*throw new Error\('broken'\);/, ''),

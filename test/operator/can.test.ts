@@ -145,7 +145,7 @@ describe('one tool', () => {
 
 describe('wrong questions', () => {
   test.each([
-    ['', 'A word is missing.'],
+    ['', 'A word is missing: <email>.'],
     ['anna', '`anna` is not an e-mail address.'],
     ['@axellc.com', '`@axellc.com` is not an e-mail address.'],
     ['a@b@axellc.com', 'is not an e-mail address.'],

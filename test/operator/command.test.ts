@@ -40,7 +40,7 @@ describe('--help', () => {
 
 describe('wrong usage', () => {
   test.each([
-    ['', 'A word is missing.'],
+    ['', 'A word is missing: <what>.'],
     ['a b c', '`c` is one word too many.'],
     ['a --tabel t', "Unknown option '--tabel'; did you mean `--table`?"],
     ['a --customr axe', "Unknown option '--customr'; did you mean `--customer`?"],

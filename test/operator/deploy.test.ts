@@ -97,6 +97,8 @@ describe('one customer', { timeout: 120_000 }, () => {
   test('invariant 10: one that is worse once it serves is 21, and the one before serves again', async () => {
     await fleet.commit(1);
     await fleet.frame('deploy axe');
+    // It is waited for as long as that, every time.
+    await fleet.write('config/deploy.yaml', deployYaml(join(fleet.folder, 'homes'), 'verify: { seconds: 1 }\n'));
     await fleet.commit(2, { open: 200 });
     const { exit, err } = await fleet.frame('deploy axe --json');
     expect(exit).toBe(21);
@@ -203,6 +205,28 @@ describe('one customer', { timeout: 120_000 }, () => {
       expect([exit, out]).toEqual([2, '']);
       expect(err).toContain(sentence);
       expect(await fleet.machine('axe').history()).toEqual([]);
+    });
+
+    test('with --json, a commit that is not there is a document too', async () => {
+      await fleet.commit(1);
+      const { exit, out, err } = await fleet.frame('deploy axe --ref 8 --json');
+      expect(exit).toBe(2);
+      expect(err).toContain('There is no branch, tag or commit `8`.');
+      expect(JSON.parse(out)).toEqual({
+        release: null,
+        commit: null,
+        failure: { code: 'deploy/refused', message: 'There is no branch, tag or commit `8`.' },
+        customers: [{ customer: 'axe', result: 'untouched', exit: 0, ms: 0, steps: [] }],
+      });
+    });
+
+    test('a customer that --customer leaves out', async () => {
+      await fleet.write('customers.yaml', customersYaml(['axe', 'nordwind']));
+      for (const line of ['deploy axe --customer nordwind', 'rollback axe --customer nordwind']) {
+        const { exit, err } = await fleet.frame(line);
+        expect(exit).toBe(2);
+        expect(err).toContain('`axe` was named, but --customer or FRAME_CUSTOMER says `nordwind`.');
+      }
     });
 
     test('a customer without a host', async () => {

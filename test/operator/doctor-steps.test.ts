@@ -75,6 +75,13 @@ describe('the machine', () => {
     expect(await ask(changes)).toMatchObject({ outcome: 'broken', seen: expect.stringContaining(seen) });
   });
 
+  test('the way back is named when it leads somewhere', async () => {
+    const blue = { release, held: false, ready: { status: 503, body: {} } };
+    const green = { release, held: false, ready: { status: 200, body: {} } };
+    expect((await ask({ slots: { blue, green } })).mend).toContain('`frame rollback axe` goes back');
+    expect((await ask({ slots: { blue, green: blue } })).mend).toContain('look at Postgres there first');
+  });
+
   test('is well: a fault on the way is before it, any other is not', async () => {
     const before = 'So the fault lies before it';
     expect((await ask({}, [brokenAt('gateway')])).seen).toContain(before);

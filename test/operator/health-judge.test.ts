@@ -98,7 +98,7 @@ describe('degraded', () => {
       'nobody knows which process the other slot is',
       withSlot('green', { pid: undefined }),
       'end it by hand',
-      'frame slot status axe',
+      'ssh axe-mac lsof -nP -iTCP:3711 -sTCP:LISTEN',
     ],
     ['the live slot is down', withSlot('blue', { ready: undefined }), 'blue, which is live, does not answer', COMMAND],
     [
@@ -138,7 +138,7 @@ describe('degraded', () => {
       'it is the machine of somebody else',
       onMachine({ host: { ...machine().host, customer: 'zoo' } }),
       'provisioned for `zoo`',
-      undefined,
+      'frame status axe',
     ],
     [
       'another release answers from outside',
@@ -200,7 +200,12 @@ describe('degraded', () => {
     };
     expect(verdict({ machine: refusal })).toEqual({
       state: 'degraded',
-      complaints: [{ sentence: 'There is no Frame on the machine. Run `frame provision axe` first.', mend: [] }],
+      complaints: [
+        {
+          sentence: 'There is no Frame on the machine. Run `frame provision axe` first.',
+          mend: ['frame provision axe'],
+        },
+      ],
     });
   });
 });

@@ -203,7 +203,9 @@ describe.skipIf(!HAS_SSHD)(`frame health over ${SSHD}`, () => {
     const doctor = createDoctorCommand({ ca: certificate.cert });
     const { out, exit } = await run(doctor, folder, `axe --connect 127.0.0.1:${front.port}`, environment());
     expect(exit).toBe(1);
-    expect(out).toContain('The first broken step is gateway.');
+    const [last, mend] = out.split('\n').slice(-2);
+    expect(last).toMatch(/^The first broken step is gateway\. .*1033/);
+    expect(mend).toMatch(/^→ .*cloudflared/);
     const live = basename((await machine.live()) ?? '');
     expect(out).toContain(
       `On itself it is well: ${live} is live with ${second}, and the proxy leads there. So the fault lies before it`,

@@ -1,6 +1,7 @@
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { idOf } from './agent/fixture.ts';
-import { everythingOn, type Fleet, makeFleet } from './remote/fleet.ts';
+import { deployYaml, everythingOn, type Fleet, makeFleet } from './remote/fleet.ts';
 
 let fleet: Fleet;
 beforeEach(async () => {
@@ -55,6 +56,7 @@ describe('promote and rollback', { timeout: 180_000 }, () => {
     const second = await fleet.commit(2);
     await fleet.frame('deploy axe --no-promote');
     await fleet.machine('axe').behave(second, { ready: 503 });
+    await fleet.write('config/deploy.yaml', deployYaml(join(fleet.folder, 'homes'), 'gate: { seconds: 1 }\n'));
     const { exit, out, err } = await fleet.frame('promote axe');
     expect([exit, out]).toEqual([20, '']);
     expect(err).toMatch(/^axe: gate failed: /m);
@@ -85,11 +87,11 @@ describe('promote and rollback', { timeout: 180_000 }, () => {
   });
 
   test.each([
-    ['promote', 'A word is missing.'],
+    ['promote', 'A word is missing: <customer>.'],
     ['promote axe axe', '`axe` is one word too many.'],
     ['promote ax', 'customers.yaml has no customer `ax`; did you mean `axe`?'],
     ['promote axe --to x', "Unknown option '--to'"],
-    ['rollback', 'A word is missing.'],
+    ['rollback', 'A word is missing: <customer>.'],
     ['rollback axe --too x', "Unknown option '--too'; did you mean `--to`?"],
     ['rollback axe --to', "Option '--to <value>' argument missing"],
   ])('wrong usage: %s', async (line, sentence) => {

@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -6,6 +8,7 @@ import { parseEnv } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { layoutOf } from '../../src/operator/agent/layout.ts';
+import { takeLock } from '../../src/operator/agent/lock.ts';
 import { provisionCommand } from '../../src/operator/commands/provision.ts';
 import { changed } from '../customers/fixture.ts';
 import { asOwner, type OwnPostgres, startOwnPostgres } from '../support/postgres.ts';
@@ -120,7 +123,7 @@ describe('a plan for a machine that nobody reaches', () => {
 
 describe('what cannot be', () => {
   test.each([
-    ['', /A word is missing/],
+    ['', /A word is missing: <customer>\./],
     ['axe nordwind', /one word too many/],
     ['ax', /no customer `ax`/],
     ['axe --ports 1,2,3', /above 1023/],
@@ -230,6 +233,45 @@ describe.skipIf(!HAS_SSHD)(`over ${SSHD}`, () => {
     expect(err).toMatch(/^nordwind: unreachable: /m);
   });
 
+  test('--json: a failure is a document too', async () => {
+    const { exit, out } = await provision('nordwind --json');
+    expect(exit).toBe(2);
+    expect(JSON.parse(out)).toEqual({
+      customer: 'nordwind',
+      host: 'dead',
+      result: 'unreachable',
+      failure: { code: 'deploy/unreachable', message: expect.any(String), hint: expect.any(String) },
+    });
+  });
+
+  test('where somebody works it is 75, naming whom; --force takes the lock', async () => {
+    const lock = await takeLock(layoutOf(join(login, 'frame')).lock, { verb: 'deploy', by: 'eve@laptop' });
+    const refused = await provision('axe');
+    expect(refused).toMatchObject({ exit: 75, out: '' });
+    expect(refused.err).toMatch(/^axe: locked: eve@laptop holds the lock of this machine: `deploy`.*\n.*--force/m);
+    expect((await provision('axe --dry-run')).exit).toBe(0);
+    expect(await provision('axe --force')).toMatchObject({ exit: 0, err: expect.stringContaining('eve@laptop') });
+    expect(await lock.isHeld()).toBe(false);
+  });
+
+  test('Ctrl-C says what that means', async () => {
+    const child = spawn(process.execPath, [MAIN, 'provision', 'axe'], {
+      cwd: folder.path,
+      env: { PATH: process.env.PATH, ...env },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    let err = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      err += text;
+      if (text.includes('connect')) child.kill('SIGINT');
+    });
+    const [exit] = await once(child, 'close');
+    expect([exit, err]).toEqual([
+      130,
+      expect.stringMatching(/\nLeft\. What the machine has begun it brings to its end; .+\n$/),
+    ]);
+  });
+
   test('Postgres that went away is left to do, and the machine stays as it was', async () => {
     await asOwner(own.server, 'postgres', "alter role frame password 'another'");
     const { exit, out } = await provision('axe');
@@ -240,6 +282,7 @@ describe.skipIf(!HAS_SSHD)(`over ${SSHD}`, () => {
 });
 
 const AGENT = join(import.meta.dirname, '../../src/operator/agent');
+const MAIN = join(import.meta.dirname, '../../src/main.ts');
 
 const INGRESS = `  ingress:
     - hostname: axe.example

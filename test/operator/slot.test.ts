@@ -1,7 +1,7 @@
-import { mkdir, utimes } from 'node:fs/promises';
+import { mkdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { idOf } from './agent/fixture.ts';
+import { idOf, textOf } from './agent/fixture.ts';
 import { everythingOn, type Fleet, makeFleet } from './remote/fleet.ts';
 
 /** Axe serves its second release, nordwind has none yet, the machine of vacant is away. */
@@ -35,7 +35,11 @@ describe('slot', { timeout: 120_000 }, () => {
     expect(exit).toBe(2);
     expect(err).not.toBe('');
     expect(JSON.parse(out)).toMatchObject([
-      { customer: 'axe', found: { live: 'green', slots: { blue: { release: idOf(1) }, green: { release: idOf(2) } } } },
+      {
+        customer: 'axe',
+        result: 'ok',
+        found: { live: 'green', slots: { blue: { release: idOf(1) }, green: { release: idOf(2) } } },
+      },
       { customer: 'vacant', result: 'unreachable', failure: { code: 'deploy/unreachable' } },
     ]);
   });
@@ -48,6 +52,23 @@ describe('slot', { timeout: 120_000 }, () => {
     expect(out).toMatch(/^disk {6}\S+ GB free of \S+ GB$/m);
     expect(out).toMatch(/^lock {6}free$/m);
     expect(out).toMatch(new RegExp(`^ {2}\\S+Z {2}\\S+@\\S+ {2}deploy {2}ok {2}.+ m?s +${idOf(1)} → ${idOf(2)}$`, 'm'));
+  });
+
+  test('a slot that answers and could not write down its process is not called down', async () => {
+    const { pid } = fleet.machine('axe').layout.slot('blue');
+    const before = await textOf(pid);
+    await writeFile(pid, '');
+    const { out } = await fleet.frame('slot list axe');
+    await writeFile(pid, before);
+    expect(out).toMatch(new RegExp(`^axe +blue +${idOf(1)} +ready, of no known process$`, 'm'));
+  });
+
+  test('a new machine, where both slots are held, waits for its first release', async () => {
+    const { hold } = fleet.machine('nordwind').layout.slot('blue');
+    await writeFile(hold, '');
+    const { exit, out } = await fleet.frame('slot list nordwind');
+    await rm(hold);
+    expect([exit, out]).toEqual([0, expect.stringMatching(/blue +empty +waits for its first release/)]);
   });
 
   test('cleanup: what no slot holds goes, but for the last; a dry run only says so', async () => {

@@ -109,7 +109,7 @@ describe('status', { timeout: 120_000 }, () => {
   });
 
   test.each([
-    ['status', 'A word is missing.'],
+    ['status', 'A word is missing: <customer>.'],
     ['status ax', 'did you mean `axe`?'],
     ['status axe vacant', '`vacant` is one word too many.'],
     ['status axe --ref 9', 'axe: refused: There is no branch, tag or commit `9`.'],
@@ -133,7 +133,7 @@ async function provision(): Promise<void> {
     isTerminal: false,
   };
   const desk = await openDesk(io, {});
-  const [axe] = chooseCustomers(desk.customers, ['axe']);
+  const [axe] = chooseCustomers(desk, ['axe']);
   if (!axe) throw new Error('There is no axe.');
   const { request } = await wishFor(axe, desk, { restartProxy: false, supervisor: 'none' }, {});
   const { refusal } = await fleet.machine('axe').ask('provision', request);

@@ -15,6 +15,8 @@ export interface Load {
   streams?: { count: number; path: string };
   /** It ends after this, also when nobody stops it. Default: 60. */
   seconds?: number;
+  /** Between an answer and the next question of the same client, who leaves the machine to others then. Default: none. */
+  pauseMs?: number;
 }
 
 /** One kind of request in the mix. */
@@ -77,7 +79,7 @@ export interface RunningLoad {
   stop(): Promise<void>;
 }
 
-export function startLoad({ origin, kinds, connections = 16, streams, seconds = 60 }: Load): RunningLoad {
+export function startLoad({ origin, kinds, connections = 16, streams, seconds = 60, pauseMs = 0 }: Load): RunningLoad {
   const asked: Asked[] = [];
   const opened: Stream[] = [];
   const waiting = new Set<{ askedAt: number }>();
@@ -100,7 +102,8 @@ export function startLoad({ origin, kinds, connections = 16, streams, seconds = 
       waiting.delete(turn);
       asked.push({ kind: kind.name, id: question.id, ...turn, endedAt: performance.now(), ...outcome });
       lookAgain();
-      if (outcome.failure !== undefined) await pause(AFTER_FAILURE_MS);
+      const restMs = outcome.failure === undefined ? pauseMs : AFTER_FAILURE_MS;
+      if (restMs > 0 && !isOver) await pause(restMs);
     }
     agent.destroy();
   }

@@ -30,7 +30,7 @@ export interface SshdOptions {
   hostKey?: 'known' | 'changed' | 'unknown';
   /** Any key is refused. */
   refuseKeys?: boolean;
-  /** What the login has as its home folder. Default: that of whoever runs the tests. */
+  /** What the login has as its home folder. Default: an empty one, without the profile of whoever runs the tests. */
   loginHome?: string;
   /** Instead of the shell that the login has: `/usr/bin/fish`. */
   loginShell?: string;
@@ -51,7 +51,9 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
     for (const name of ['host', 'other', 'client']) {
       await run({}, 'ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', name, '-f', join(folder, name)]);
     }
-    const { child, port, said } = await listen(folder, options);
+    const loginHome = options.loginHome ?? join(folder, 'login');
+    if (options.loginHome === undefined) await mkdir(loginHome);
+    const { child, port, said } = await listen(folder, { ...options, loginHome });
     const configFile = join(folder, 'ssh_config');
     await writeFile(configFile, await clientConfig(folder, port, options));
     return {

@@ -17,7 +17,9 @@ export async function readHistory(file: string): Promise<HistoryLine[]> {
 
 /** The release that served before this one did: by the order of events, so that a second step back is a step forward. */
 export function previousOf(history: readonly HistoryLine[], live: string): string | undefined {
-  const served = history.flatMap(line => [line.from, servedAfter(line)]).filter(id => id !== undefined);
+  // Who was refused the lock saw what somebody else's verb had just brought, and may have taken back.
+  const moved = history.filter(({ result }) => result !== 'refused');
+  const served = moved.flatMap(line => [line.from, servedAfter(line)]).filter(id => id !== undefined);
   return served.slice(0, served.lastIndexOf(live) + 1).findLast(id => id !== live);
 }
 

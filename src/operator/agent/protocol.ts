@@ -205,6 +205,8 @@ export interface Provisioning {
   database: { superuserUrl?: string; port: number; role: string; databases: string[] };
   /** False leaves a proxy that runs alone; it has its old routes then. */
   restartProxy: boolean;
+  /** Break a lock whose holder lives. */
+  force?: boolean;
 }
 
 export interface Provisioned {

@@ -28,7 +28,7 @@ export const provision: Deed<'provision'> = async (request, scene) => {
   // The lock lies in the one, and what a killed verb left to be set right in the other.
   for (const name of ['state', 'shared']) await changes.folder(join(layout.home, name), 0o700);
 
-  return await whileLocked(scene, { verb: 'provision' }, async ({ steps }) => {
+  return await whileLocked(scene, { verb: 'provision', force: request.force }, async ({ steps }) => {
     const left: Chore[] = [];
     // In a dry run `changes` changes nothing, so each of them is a look.
     const step = (name: string, work: () => Promise<Chore[]>) =>

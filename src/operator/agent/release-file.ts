@@ -21,7 +21,7 @@ export async function findRelease(layout: Layout, id: string): Promise<ReleaseFi
 /** @throws Refused when it is not here, not whole, or made for another kind of machine. */
 export async function requireRelease(layout: Layout, id: string): Promise<ReleaseFile> {
   const file = await findRelease(layout, id);
-  if (!file) throw refused(`The release ${id} is not on this machine.`, '`frame deploy` brings it here.');
+  if (!file) throw refused(`The release ${id} is not on this machine.`, hintFor(id));
   const folder = layout.release(id);
   for (const part of ['src/main.ts', 'node_modules/.bin/node', 'config']) {
     if (await lstat(join(folder, part)).catch(() => undefined)) continue;
@@ -41,6 +41,11 @@ export async function listReleases(layout: Layout): Promise<string[]> {
 }
 
 // Private
+
+function hintFor(id: string): string {
+  if (!RELEASE_ID.test(id)) return '`frame slot status` names those that are here.';
+  return `\`frame slot status\` names those that are here; \`frame deploy --ref ${id.replace(/^.*-/, '')}\` brings this one.`;
+}
 
 function refused(message: string, hint?: string): Refused {
   return new Refused({ code: 'deploy/refused', message, hint, exit: 2 });

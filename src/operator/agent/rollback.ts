@@ -16,9 +16,9 @@ export const rollback: Deed<'rollback'> = ({ to, limits, force }, scene) =>
     const { layout } = scene;
     const outlook = await look(scene);
     const { idle, live } = outlook;
-    if (!live) throw refused('Nothing serves on this machine yet, so there is nothing to go back from.');
+    if (!live) throw refused('Nothing serves on this machine, so there is nothing to go back from.', DEPLOY);
     const release = to ?? previousOf(await readHistory(layout.history), live.release);
-    if (!release) throw refused(`The history knows no release before ${live.release}.`);
+    if (!release) throw refused(`The history knows no release before ${live.release}.`, NAME_ONE);
     const facts = { from: live.release, to: release, target: idle, before: live.slot };
     Object.assign(undertaking.facts, facts);
     if (release === live.release) {
@@ -51,11 +51,9 @@ async function isWarm({ scene: { layout }, outlook: { idle, host }, release }: S
   return ready?.status === 200 && ready.facts.release === release;
 }
 
-function refused(message: string): Refused {
-  return new Refused({
-    code: 'deploy/refused',
-    message,
-    hint: '`frame rollback --to RELEASE` goes to any release that is here; `frame slot status` names them.',
-    exit: 2,
-  });
+const DEPLOY = '`frame deploy` makes a release live.';
+const NAME_ONE = '`frame rollback --to RELEASE` goes to any release that is here; `frame slot status` names them.';
+
+function refused(message: string, hint: string): Refused {
+  return new Refused({ code: 'deploy/refused', message, hint, exit: 2 });
 }

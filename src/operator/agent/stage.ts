@@ -59,6 +59,6 @@ async function tellLog({ layout, tell }: Scene, slot: Slot, since: number): Prom
 }
 
 function gateFailed(message: string): Refused {
-  const hint = 'What it wrote last was shown. Traffic never moved.';
+  const hint = 'What it wrote last was shown. Traffic never moved: mend the release, and deploy it again.';
   return new Refused({ code: 'deploy/gate-failed', message, hint, exit: 20 });
 }

@@ -18,7 +18,7 @@ import {
 } from '../remote/outcome.ts';
 import { plainJson } from '../remote/plain.ts';
 import { MEANS } from '../remote/reach.ts';
-import { chooseCustomers, type Desk, type Hosted, openDesk } from '../remote/whom.ts';
+import { chooseCustomers, type Desk, type Hosted, openDesk, sayWhoIsLeftOut } from '../remote/whom.ts';
 
 /** A commit becomes a release, gets to the machines, is proven there, and takes over. */
 export function createDeployCommand(means = MEANS) {
@@ -52,9 +52,11 @@ traffic never moved, 21 it took over and went back, 75 somebody else works there
       const { root, chooseCommit, buildRelease } = means;
       const chosen = await chooseCommit({ root, ref }).catch(verdictOn);
       if ('failure' in chosen) {
-        const { message, hint } = chosen.failure;
-        for (const line of [message, hint]) if (line) io.err(line);
-        return chosen.exit;
+        const { failure, exit } = chosen;
+        for (const line of [failure.message, failure.hint]) if (line) io.err(line);
+        const nobody = customers.map(({ id }) => toJson(untouched(id)));
+        if (isJson) io.out(plainJson({ release: null, commit: null, failure, customers: nobody }));
+        return exit;
       }
 
       const wish = { commit: chosen, promote: !stays, force };
@@ -77,17 +79,12 @@ export const deployCommand = createDeployCommand();
 
 // Private
 
-function whom({ customers, settings }: Desk, names: readonly string[], all: boolean): Hosted[] {
+function whom(desk: Desk, names: readonly string[], all: boolean): Hosted[] {
   if (all && names.length > 0) throw new WrongUsage('Name customers, or say --all: not both.');
   // Pinned to one customer, there is nobody else to mean.
-  const isSaid = all || names.length > 0 || settings.customer !== undefined;
+  const isSaid = all || names.length > 0 || desk.settings.customer !== undefined;
   if (!isSaid) throw new WrongUsage('Name a customer, or say --all.');
-  return chooseCustomers(customers, names);
-}
-
-function sayWhoIsLeftOut({ customers }: Desk, io: Io): void {
-  const others = customers.filter(({ host }) => host === undefined).map(({ id }) => id);
-  if (others.length > 0) io.err(`Left out, for want of a host in customers.yaml: ${LIST.format(others)}.`);
+  return chooseCustomers(desk, names);
 }
 
 function report({ id, commit }: Commit, outcomes: readonly Outcome[], isJson: boolean, io: Io): void {

@@ -45,7 +45,7 @@ Exit code 0: nothing is broken · 1: a step is broken · 2: wrong usage or confi
       const steps = await diagnose(diagnosis, isJson ? () => {} : step => print(step, io));
       const first = steps.find(({ outcome }) => outcome === 'broken');
       if (isJson) io.out(plainJson({ customer: customer.id, origin, first_broken: first?.step ?? null, steps }));
-      else io.out(first ? `\nThe first broken step is ${first.step}.` : '\nNothing is broken.');
+      else for (const line of first ? lastWords(first) : ['', 'Nothing is broken.']) io.out(line);
       return first ? EXIT.failed : EXIT.ok;
     },
   });
@@ -89,6 +89,11 @@ const WORDS: Record<StepReport['outcome'], string> = {
   skipped: 'skipped',
   'not-tried': 'not tried',
 };
+
+/** Once more, below all that was not tried because of it. */
+function lastWords({ step, seen, mend }: StepReport): string[] {
+  return ['', `The first broken step is ${step}. ${plain(seen)}`, ...(mend === undefined ? [] : [`→ ${plain(mend)}`])];
+}
 
 function print({ step, outcome, seen, mend }: StepReport, { out }: Io): void {
   out(`${WORDS[outcome].padEnd(9)}  ${step.padEnd(17)}  ${plain(seen)}`);

@@ -1,13 +1,14 @@
 import type { HostFacts } from '../agent/protocol.ts';
 import { defineCommand, EXIT, WrongUsage } from '../command.ts';
-import { examineMachine, prepareMachine } from '../provision/prepare-machine.ts';
+import { examineMachine, type LeftDesk, prepareMachine } from '../provision/prepare-machine.ts';
 import { guessMachine, previewFiles } from '../provision/preview.ts';
 import { type Report, toJson, toText } from '../provision/report.ts';
 import { type Wish, wishFor } from '../provision/wish.ts';
+import { INTERRUPTED, untilInterrupted } from '../remote/interrupt.ts';
 import { sayFailure, verdictOn } from '../remote/outcome.ts';
 import { plainJson } from '../remote/plain.ts';
 import { createStepBoard, type Track } from '../remote/steps.ts';
-import { chooseCustomers, type Desk, openDesk } from '../remote/whom.ts';
+import { chooseCustomer, openDesk } from '../remote/whom.ts';
 
 /** Prepares a customer's machine from nothing, and says what only a person can do there. */
 export const provisionCommand = defineCommand({
@@ -20,13 +21,15 @@ FRAME_DATABASE_URL may name a superuser as the machine sees it, and customers.ya
   --ports B,G,P          of blue, green and the proxy; default: as they are, else 3710,3711,3712
   --supervisor NAME      launchd, systemd or none; default: as it is, else the system's own
   --no-proxy-restart     new routes wait: otherwise the proxy starts anew for them, and event streams end once
+  --force                break a lock whose holder lives: only when you know that nobody works there
   --dry-run              shows every file whole, without secrets, and changes nothing; also of a machine out of reach
 Steps are told on standard error while they happen. Exit code: 1 failed, 2 wrong, refused or unreachable, 75 somebody else
-works there. What is left for people to do is no failure.`,
+works there, 130 you left. What is left for people to do is no failure.`,
   options: {
     ports: { type: 'string' },
     supervisor: { type: 'string' },
     'no-proxy-restart': { type: 'boolean', default: false },
+    force: { type: 'boolean', default: false },
     'dry-run': { type: 'boolean', default: false },
   },
   words: { least: 1, most: 1 },
@@ -35,34 +38,42 @@ works there. What is left for people to do is no failure.`,
       ports: readPorts(values.ports),
       supervisor: readSupervisor(values.supervisor),
       restartProxy: !values['no-proxy-restart'],
+      force: values.force,
     };
     const desk = await openDesk(io, flags);
-    const [customer] = chooseCustomers(desk.customers, words);
-    if (!customer) throw new WrongUsage('Name a customer.');
+    const customer = chooseCustomer(desk, words[0]);
     const wish = await wishFor(customer, desk, choices, io.env);
     using board = createStepBoard(io, [customer.id]);
-    try {
-      const work = values['dry-run'] ? plan : prepare;
-      const report = await work(wish, desk, board.track(customer.id));
-      if (isJson) io.out(plainJson(toJson(report)));
-      else for (const line of toText(report)) io.out(line);
-      return EXIT.ok;
-    } catch (thrown) {
-      const verdict = verdictOn(thrown);
-      sayFailure(customer.id, verdict, io);
-      return verdict.exit;
+    const work = values['dry-run'] ? plan : prepare;
+    const leave = () => {
+      board[Symbol.dispose]();
+      const after = 'What the machine has begun it brings to its end; the same command again says what is left to do.';
+      io.err(values['dry-run'] ? 'Left. Nothing was changed.' : `Left. ${after}`);
+    };
+    const report = await untilInterrupted(leave, signal =>
+      work(wish, { ...desk, signal }, board.track(customer.id)).catch(verdictOn),
+    );
+    if (!report) return INTERRUPTED;
+    if ('failure' in report) {
+      sayFailure(customer.id, report, io);
+      const { result, failure } = report;
+      if (isJson) io.out(plainJson({ customer: customer.id, host: customer.host, result, failure }));
+      return report.exit;
     }
+    if (isJson) io.out(plainJson(toJson(report)));
+    else for (const line of toText(report)) io.out(line);
+    return EXIT.ok;
   },
 });
 
 // Private
 
-async function prepare(wish: Wish, desk: Desk, track: Track): Promise<Report> {
+async function prepare(wish: Wish, desk: LeftDesk, track: Track): Promise<Report> {
   const machine = await prepareMachine(wish, desk, track);
   return { wish, machine, outcome: machine };
 }
 
-async function plan(wish: Wish, desk: Desk, track: Track): Promise<Report> {
+async function plan(wish: Wish, desk: LeftDesk, track: Track): Promise<Report> {
   const found = await examineMachine(wish, desk, track);
   const isAsked = !('unasked' in found);
   const machine = isAsked ? found : guessMachine(wish, desk, found.os);

@@ -1,6 +1,6 @@
 import { orDidYouMean } from '../../did-you-mean.ts';
 import type { Verbs } from '../agent/protocol.ts';
-import { defineCommand, type Given, type Io, WrongUsage } from '../command.ts';
+import { defineCommand, EXIT, type Given, type Io, WrongUsage } from '../command.ts';
 import { askToTheEnd, runErrands, withMachine } from '../remote/errand.ts';
 import { INTERRUPTED } from '../remote/interrupt.ts';
 import { SHIFT_OPTIONS } from '../remote/move-traffic.ts';
@@ -9,7 +9,7 @@ import { plain, plainJson } from '../remote/plain.ts';
 import { MEANS, type Means } from '../remote/reach.ts';
 import { detailsOf, listOf } from '../remote/slot-words.ts';
 import { type Looked, survey } from '../remote/survey.ts';
-import { chooseCustomers, openDesk } from '../remote/whom.ts';
+import { chooseCustomers, openDesk, sayWhoIsLeftOut } from '../remote/whom.ts';
 
 /** The two slots of each machine: seen from above, in detail, and tidied. */
 export function createSlotCommand(means = MEANS) {
@@ -18,13 +18,13 @@ export function createSlotCommand(means = MEANS) {
 
 Without a customer: all that have a host in customers.yaml.
   list                which release is in which slot, and how it is; * is live. All customers on one screen
-  status              one machine in detail, with its last verbs
+  status              one machine in detail, and what was done there last
   cleanup             removes releases that no slot holds, but for the last few (keep_releases in config/deploy.yaml), and
                       what uploads left behind
 For cleanup
   --dry-run           says what would go
   --force             break a lock whose holder lives: only when you know that nobody works there
-Exit code: 1 failed, 2 wrong, refused or unreachable, 75 somebody else works there.`,
+Exit code: 1 failed, 2 wrong, refused or unreachable, 75 somebody else works there, 130 you left.`,
     options: SHIFT_OPTIONS,
     words: { least: 1, most: Number.POSITIVE_INFINITY },
     async run(given, io) {
@@ -55,17 +55,18 @@ async function show(
   means: Means,
 ): Promise<number> {
   const desk = await openDesk(io, flags);
-  const looked = await survey(chooseCustomers(desk.customers, words.slice(1)), desk, means);
-  if (isJson) io.out(plainJson(looked.map(({ exit, ...facts }) => facts)));
+  const looked = await survey(chooseCustomers(desk, words.slice(1)), desk, means);
+  if (isJson) io.out(plainJson(looked.map(toLookedJson)));
   else for (const line of verb === 'list' ? listOf(looked) : looked.flatMap(screenOf)) io.out(line);
   for (const one of looked) if ('failure' in one) sayFailure(one.customer, one, io);
+  if (words.length === 1) sayWhoIsLeftOut(desk, io);
   return exitOf(looked);
 }
 
 async function cleanUp({ words, values, flags, isJson }: SlotGiven, io: Io, means: Means): Promise<number> {
   const { force, 'dry-run': dryRun } = values;
   const desk = await openDesk(io, flags);
-  const customers = chooseCustomers(desk.customers, words.slice(1));
+  const customers = chooseCustomers(desk, words.slice(1));
   const request = { keep: desk.config.keepReleases, force };
   const outcomes = await runErrands({ io, desk, means, dryRun }, customers, errandFor =>
     Promise.all(
@@ -93,6 +94,11 @@ function removedWords({ removed, kept }: Verbs['cleanup']['answer'], dryRun: boo
   const which =
     removed.length === 0 ? 'nothing to remove' : `${dryRun ? 'would remove' : 'removed'} ${removed.join(', ')}`;
   return plain(`${which}; ${kept.length === 1 ? 'one release stays' : `${kept.length} releases stay`}.`);
+}
+
+/** Whoever was looked at has a result, as those have that were not. */
+function toLookedJson({ exit, ...facts }: Looked): object {
+  return { result: exit === EXIT.ok ? 'ok' : 'refused', ...facts };
 }
 
 function screenOf(looked: Looked, i: number): string[] {

@@ -20,7 +20,7 @@ Exit code: 0 no difference, 1 some, 2 unreachable, refused or wrong usage.`,
     words: { least: 1, most: 1 },
     async run({ words, values: { ref }, flags, isJson }, io) {
       const desk = await openDesk(io, flags);
-      const customer = chooseCustomer(desk.customers, words[0]);
+      const customer = chooseCustomer(desk, words[0]);
       const drifts = await compare(customer, desk, means, ref).catch(giveVerdict);
       return print(customer, drifts, isJson, io);
     },

@@ -87,7 +87,7 @@ function notReady(status: number, body: Ready, who: string, { id }: Customer): F
     `The gateway (${who}) is ${body.status || `answering ${status}`}${why}.`,
     body.status === 'draining'
       ? 'It is on its way out: try again in half a minute.'
-      : `\`frame slot status ${id}\` shows its last lines; \`frame rollback ${id}\` goes back to the other slot.`,
+      : `\`frame health ${id}\` shows how the other slot is. If that is ready, \`frame rollback ${id}\` goes back to it; if both fail alike, it is Postgres on the machine, and no release mends that.`,
   );
 }
 

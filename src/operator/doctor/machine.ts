@@ -1,5 +1,6 @@
 import type { Customer } from '../../customers/customer.ts';
 import { FrameError } from '../../errors.ts';
+import { otherSlot } from '../agent/layout.ts';
 import type { Inspection } from '../agent/protocol.ts';
 import type { Inspect } from '../health/inspect.ts';
 import { broken, type Finding, ok, type StepReport, skipped, unclear } from './walk.ts';
@@ -32,9 +33,13 @@ function faultOf({ host, live, slots, proxy }: Inspection, { id }: Customer): Fi
   if (!live) return broken('No slot is live on it.', `\`frame deploy ${id}\` brings a release and makes it live.`);
   const { ready, release } = slots[live];
   if (ready?.status !== 200) {
+    const back =
+      slots[otherSlot(live)].ready?.status === 200
+        ? `\`frame rollback ${id}\` goes back to the other slot, which is ready.`
+        : 'The other slot is not ready either, so look at Postgres there first.';
     return broken(
       `Its live slot ${live} (${release ?? 'no release'}) ${ready ? `is not ready (${ready.status})` : 'does not answer'}.`,
-      `\`frame slot status ${id}\` says why; \`frame rollback ${id}\` goes back to the other slot.`,
+      `\`frame slot status ${id}\` says why. ${back}`,
     );
   }
   if (proxy?.slot === live) return undefined;

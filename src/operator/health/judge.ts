@@ -31,7 +31,9 @@ export function judge(
   if (!isInspection(machine)) {
     const { isReached, sentence, hint } = machine;
     const complaint =
-      hint === undefined ? { sentence, mend: [`ssh ${customer.host}`] } : { sentence: `${sentence} ${hint}`, mend: [] };
+      hint === undefined
+        ? { sentence, mend: [`ssh ${customer.host}`] }
+        : { sentence: `${sentence} ${hint}`, mend: commandsIn(hint) };
     return { state: isReached ? 'degraded' : 'unreachable', complaints: [complaint, ...around] };
   }
   const complaints = [
@@ -54,15 +56,19 @@ export function failedChecks({ slots }: Inspection, slot: (typeof SLOTS)[number]
 
 // Private
 
+function commandsIn(hint: string): string[] {
+  return [...hint.matchAll(/`(frame [^`]+)`/g)].map(([, command = '']) => command);
+}
+
 const MIN_DAYS = 14;
 const DAY_MS = 86_400_000;
 
 /** What differs on a machine from what the machine itself says that it is. */
-function ofMachine({ id, services }: Hosted, machine: Inspection): Complaint[] {
+function ofMachine({ id, host, services }: Hosted, machine: Inspection): Complaint[] {
   const { live, slots, files } = machine;
   const release = (live && slots[live].release) ?? '';
   const asItIs = { ref: DEFAULT_REF, release, customersDigest: files.customers ?? '', variables: [] };
-  return findDrifts({ customer: id, services, ...asItIs }, { found: machine })
+  return findDrifts({ customer: id, host, services, ...asItIs }, { found: machine })
     .filter(({ kind }) => kind === 'drift')
     .map(({ sentence, mend }) => ({ sentence, mend }));
 }

@@ -98,7 +98,7 @@ function ageOf(release: string | undefined, now: number): string {
 function slotOf({ slots }: Inspection, slot: Slot): string {
   const { release, held, ready } = slots[slot];
   if (release === undefined) return NOTHING;
-  if (held) return 'held';
+  if (held) return 'stopped';
   if (!ready) return 'down';
   return ready.status === 200 ? 'ready' : 'not ready';
 }

@@ -9,10 +9,16 @@ import type { Desk } from '../remote/whom.ts';
 import { nodeFor } from './node-program.ts';
 import type { Wish } from './wish.ts';
 
+/** A desk that somebody may leave: nothing new is begun then, and the connection is let go of. */
+export interface LeftDesk extends Desk {
+  signal: AbortSignal;
+}
+
 /** Reaches the machine, gives it what it takes to run our agent, and has the agent do the rest. */
-export async function prepareMachine(wish: Wish, desk: Desk, track: Track): Promise<Provisioned> {
+export async function prepareMachine(wish: Wish, desk: LeftDesk, track: Track): Promise<Provisioned> {
   await using machine = await reach(wish, desk, track);
   await sendNode(machine, desk, track);
+  desk.signal.throwIfAborted();
   const host = await openHostOn(machine, desk.by);
   return await host.ask('provision', wish.request, { onHeard: track.heard });
 }
@@ -24,7 +30,7 @@ export interface Unasked {
 }
 
 /** The same as a dry run; a sentence instead, when the machine cannot say how it is. */
-export async function examineMachine(wish: Wish, desk: Desk, track: Track): Promise<Provisioned | Unasked> {
+export async function examineMachine(wish: Wish, desk: LeftDesk, track: Track): Promise<Provisioned | Unasked> {
   try {
     await using machine = await reach(wish, desk, track);
     if (!machine.hasNode()) return { unasked: 'nothing of Frame is on it yet', os: machine.platform.os };
@@ -38,11 +44,13 @@ export async function examineMachine(wish: Wish, desk: Desk, track: Track): Prom
 
 // Private
 
-function reach({ customer }: Wish, { config, settings }: Desk, track: Track): Promise<Machine> {
+async function reach({ customer }: Wish, { config, settings, signal }: LeftDesk, track: Track): Promise<Machine> {
   const home = config.home.replaceAll('{customer}', customer.id);
   const ssh = { configFile: settings.sshConfigFile, connectSeconds: config.steps.connectSeconds };
   const connect = () => openMachine({ customer, home, ssh });
-  return track.run('connect', connect, ({ platform }) => `${customer.host}, ${nameOf(platform)}`);
+  const machine = await track.run('connect', connect, ({ platform }) => `${customer.host}, ${nameOf(platform)}`);
+  signal.addEventListener('abort', () => void machine[Symbol.asyncDispose](), { once: true });
+  return machine;
 }
 
 async function sendNode(machine: Machine, { settings, config }: Desk, track: Track): Promise<void> {

@@ -43,6 +43,7 @@ export function toJson({ wish, machine, outcome, unasked, files }: Report): obje
   return {
     customer: wish.customer.id,
     host: wish.customer.host,
+    result: files ? 'planned' : 'provisioned',
     home: machine.home,
     user: machine.user,
     ports,

@@ -14,7 +14,7 @@ export interface Wish {
   part: CustomersPart;
 }
 
-export type Choices = Pick<Provisioning, 'ports' | 'supervisor' | 'restartProxy'>;
+export type Choices = Pick<Provisioning, 'ports' | 'supervisor' | 'restartProxy' | 'force'>;
 
 /** @throws WrongConfiguration */
 export async function wishFor(

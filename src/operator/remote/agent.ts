@@ -25,8 +25,9 @@ export interface AskOptions {
 export class AgentRefused extends FrameError {
   readonly refusal: Refusal;
 
-  constructor(refusal: Refusal) {
-    super(refusal.code, refusal.message, refusal.hint === undefined ? {} : { hint: refusal.hint });
+  constructor(refusal: Refusal, customer: string) {
+    const [message = '', hint] = [refusal.message, refusal.hint].map(text => text && withCustomer(text, customer));
+    super(refusal.code, message, hint === undefined ? {} : { hint });
     this.refusal = refusal;
   }
 }
@@ -68,7 +69,7 @@ async function push({ ssh, home }: Machine, { hash, files }: AgentFiles): Promis
 type Last = Extract<Heard, { kind: 'answer' | 'refusal' }>;
 
 async function ask(
-  { ssh, home }: Machine,
+  { ssh, home, customer }: Machine,
   { hash }: AgentFiles,
   question: object,
   { onHeard, timeoutSeconds = 900 }: AskOptions,
@@ -89,8 +90,13 @@ async function ask(
     return undefined;
   });
   if (last?.kind === 'answer') return last.answer;
-  if (last?.kind === 'refusal') throw new AgentRefused(last.refusal);
+  if (last?.kind === 'refusal') throw new AgentRefused(last.refusal, customer.id);
   throw fellSilent(ssh.destination, ended);
+}
+
+/** The agent speaks of commands; its operator has several machines, and may copy them. */
+function withCustomer(text: string, customer: string): string {
+  return text.replaceAll(/`frame (?:deploy|promote|rollback|provision|status|slot \w+)(?=`| --)/g, `$& ${customer}`);
 }
 
 /** Login profiles print on the same output; what is no word of the agent is not for us. */

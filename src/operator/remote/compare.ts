@@ -20,6 +20,7 @@ export async function compare(
   const { request, part } = await wishFor(customer, desk, { restartProxy: true }, {});
   const expected: Expected = {
     customer: customer.id,
+    host: customer.host,
     ref,
     release,
     customersDigest: createHash('sha256').update(part.text).digest('hex'),

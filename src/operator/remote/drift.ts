@@ -8,6 +8,8 @@ import { isReady, ofSlot } from './slot-drift.ts';
 /** What a machine should be, by customers.yaml and git. */
 export interface Expected {
   customer: string;
+  /** What one types after `ssh` to get to its machine. */
+  host: string;
   /** As the operator named it (`v2`), and the release that it makes. */
   ref: string;
   release: string;
@@ -27,25 +29,27 @@ export interface Seen {
 /** What `deploy` and `status` mean when nobody names a ref: what is checked out. */
 export const DEFAULT_REF = 'HEAD';
 
-/** Every difference, the gravest first. */
+/** Every difference, the gravest first; what is only worth knowing comes last. */
 export function findDrifts(expected: Expected, { found, plan }: Seen): Drift[] {
   const { customer } = expected;
   if (found.host.customer !== customer) {
     // Of another company's machine nothing else is worth a word.
     const sentence = `The machine was provisioned for \`${found.host.customer}\`, not for \`${customer}\`:`;
-    return [drift('machine', `${sentence} correct \`host\` in customers.yaml.`)];
+    const mended = `${sentence} correct \`host\` in customers.yaml, and look again.`;
+    return [drift('machine', mended, `frame status ${customer}`)];
   }
-  return [
+  const all = [
     ...ofLive(customer, found),
     ...ofProxy(customer, found),
     ...ofRelease(expected, found),
-    ...SLOTS.flatMap(slot => ofSlot(slot, customer, found)),
+    ...SLOTS.flatMap(slot => ofSlot(slot, expected, found)),
     ...ofCustomers(expected, found),
     ...ofPorts(expected, found),
     ...(plan ? ofPlan(customer, plan) : []),
     ...ofHistory(customer, found.history),
     ...ofLock(customer, found),
   ];
+  return [...all.filter(({ kind }) => kind === 'drift'), ...all.filter(({ kind }) => kind === 'note')];
 }
 
 // Private
@@ -120,13 +124,14 @@ function ofCustomers({ customer, ref, customersDigest, variables }: Expected, fo
 }
 
 /** Ports are the machine's own affair; customers.yaml may have promised them to somebody else. */
-function ofPorts({ services }: Expected, { host }: Inspection): Drift[] {
+function ofPorts({ customer, services }: Expected, { host }: Inspection): Drift[] {
   return Object.entries(services).flatMap(([service, address]) => {
     const port = parseHostPort(address)?.port;
     const owner = (['blue', 'green', 'proxy'] as const).find(name => host.ports[name] === port);
     if (!owner) return [];
     const sentence = `The port ${port} of the service \`${service}\` is that of ${owner} there`;
-    return [drift('machine', `${sentence}: give the service another one in customers.yaml.`)];
+    const mended = `${sentence}: give the service another one in customers.yaml, and provision.`;
+    return [drift('machine', mended, `frame provision ${customer}`)];
   });
 }
 
@@ -146,15 +151,23 @@ function ofHistory(customer: string, history: readonly HistoryLine[]): Drift[] {
   const last = history.at(-1);
   if (last?.result !== 'interrupted') return [];
   const sentence = `The last ${last.verb}, by ${last.by} at ${last.at}, was interrupted.`;
-  return [drift('history', sentence, `frame deploy ${customer}`)];
+  return [drift('history', sentence, settlingOf(last.verb, customer))];
 }
 
 function ofLock(customer: string, { lock }: Inspection): Drift[] {
   if (!lock) return [];
   const since = age(lock.ageSeconds);
-  if (lock.alive) return [note('lock', `${lock.by} works there now: ${lock.verb}, for ${since}.`)];
-  const sentence = `${lock.by} left a lock behind ${since} ago: ${lock.verb} was killed. The next verb takes it, and sets right what it left.`;
-  return [drift('lock', sentence, `frame deploy ${customer}`)];
+  if (lock.alive) {
+    const sentence = `${lock.by} works there now: ${lock.verb}, for ${since}.`;
+    return [note('lock', sentence, `frame slot status ${customer}`)];
+  }
+  const sentence = `${lock.by} left a lock behind ${since} ago: ${lock.verb} was killed. The next command takes it, and sets right what is half done.`;
+  return [drift('lock', sentence, settlingOf(lock.verb, customer))];
+}
+
+/** The same again goes on; but one that was killed after its flip would move traffic once more, and back. */
+function settlingOf(verb: string, customer: string): string {
+  return verb === 'deploy' || verb === 'provision' ? `frame ${verb} ${customer}` : `frame slot cleanup ${customer}`;
 }
 
 /** The line is there to be copied into a shell, and git allows `$(…)` in the name of a branch. */

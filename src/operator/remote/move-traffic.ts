@@ -26,7 +26,7 @@ export async function moveTraffic(
   work: (errand: Errand) => Promise<Activated>,
 ): Promise<number> {
   const desk = await openDesk(io, flags);
-  const customer = chooseCustomer(desk.customers, words[0]);
+  const customer = chooseCustomer(desk, words[0]);
   const options = { io, desk, means, dryRun: values['dry-run'] };
   const outcome = await runErrands(options, [customer], errandFor => attempt(errandFor(customer), work, resultOf));
   if (!outcome) return INTERRUPTED;

@@ -4,7 +4,11 @@ import type { Inspection } from '../agent/protocol.ts';
 import { type Drift, drift, note } from './difference.ts';
 
 /** How one slot differs from what it should be: well, with the release that it holds, for the right customer. */
-export function ofSlot(slot: Slot, customer: string, { live, slots, history }: Inspection): Drift[] {
+export function ofSlot(
+  slot: Slot,
+  { customer, host: destination }: { customer: string; host: string },
+  { host, live, slots, history }: Inspection,
+): Drift[] {
   const { release, pid, held, ready } = slots[slot];
   const mend = mendOf(slot, customer, { live, slots, history });
   const name = slot === live ? `${slot}, which is live,` : `${slot}, the other slot,`;
@@ -16,8 +20,8 @@ export function ofSlot(slot: Slot, customer: string, { live, slots, history }: I
     return [drift('slot', sentence, `frame slot status ${customer}`, `frame provision ${customer}`)];
   }
   if (pid === undefined) {
-    const sentence = `${name} answers, but could not write down which process it is (a full disk?): end it by hand before a deploy shall use the slot.`;
-    return [drift('slot', sentence, `frame slot status ${customer}`)];
+    const sentence = `${name} answers, but could not write down which process it is (a full disk?). Find it, and end it by hand: it is started again, and known then.`;
+    return [drift('slot', sentence, `ssh ${destination} lsof -nP -iTCP:${host.ports[slot]} -sTCP:LISTEN`)];
   }
   if (!ready) return [drift('slot', `${name} does not answer (process ${pid}).`, ...mend)];
   if (ready.status !== 200) {
@@ -58,5 +62,6 @@ function mendOf(slot: Slot, customer: string, { live, slots, history }: Parts): 
   if (slot === live || release === undefined) return [`frame rollback ${customer}`];
   const isBad = history.findLast(({ to }) => to === release)?.result === 'gate-failed';
   const wanted = isBad ? previousOf(history, (live && slots[live].release) ?? '') : release;
-  return wanted === undefined ? [] : [`frame deploy ${customer} --ref ${wanted.replace(/^.*-/, '')} --no-promote`];
+  if (wanted === undefined) return [`frame deploy ${customer}`];
+  return [`frame deploy ${customer} --ref ${wanted.replace(/^.*-/, '')} --no-promote`];
 }

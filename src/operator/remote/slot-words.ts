@@ -54,11 +54,12 @@ function slotRow({ live, slots }: Inspection, slot: Slot): [name: string, releas
 }
 
 function stateOf({ release, pid, held, ready }: SlotState): string {
+  const process = pid === undefined ? 'of no known process' : `pid ${pid}`;
+  // A new machine holds both slots until there is something to run.
+  if (release === undefined) return pid === undefined ? 'down' : 'waits for its first release';
   if (held) return 'stopped';
-  if (pid === undefined) return 'down';
-  if (release === undefined) return 'waits for its first release';
-  if (!ready) return `does not answer, pid ${pid}`;
-  return `${ready.status === 200 ? 'ready' : `not ready (${ready.status})`}, pid ${pid}`;
+  if (!ready) return pid === undefined ? 'down' : `does not answer, ${process}`;
+  return `${ready.status === 200 ? 'ready' : `not ready (${ready.status})`}, ${process}`;
 }
 
 function proxyWords({ status, slot, release }: NonNullable<Inspection['proxy']>): string {

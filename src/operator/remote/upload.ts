@@ -57,11 +57,11 @@ function filesOf({ manifest }: Release, digests: readonly string[]): FileEntry[]
   return manifest.filter(isFile).filter(({ sha256 }) => wanted.delete(sha256));
 }
 
-function refuseFullDisk({ ssh }: Machine, neededBytes: number, freeBytes: number): void {
+function refuseFullDisk({ ssh, customer }: Machine, neededBytes: number, freeBytes: number): void {
   if (neededBytes < freeBytes) return;
   const [needed, free] = [neededBytes, freeBytes].map(bytes => `${Math.ceil(bytes / 1e6)} MB`);
   throw new FrameError('deploy/refused', `${ssh.destination} has ${free} free, and the release needs ${needed}.`, {
-    hint: 'Make room there: `frame slot cleanup` removes old releases.',
+    hint: `Make room there: \`frame slot cleanup ${customer.id}\` removes old releases.`,
   });
 }
 

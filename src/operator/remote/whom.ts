@@ -33,20 +33,23 @@ export async function openDesk({ env, cwd }: Io, flags: Given<Record<never, neve
 
 /**
  * The customers that were named, once each; those that have a machine when nobody was.
- * @throws WrongUsage for a name that customers.yaml lacks, or that has no `host` there.
+ * @throws WrongUsage for a name that customers.yaml lacks, that has no `host` there, or that --customer leaves out.
  */
-export function chooseCustomers(customers: readonly Customer[], names: readonly string[]): Hosted[] {
-  const hosted = customers.filter(isHosted);
+export function chooseCustomers(desk: Known, names: readonly string[]): Hosted[] {
+  const hosted = desk.customers.filter(isHosted);
   if (names.length === 0) {
     if (hosted.length > 0) return hosted;
     throw new WrongUsage('No customer has a `host` in customers.yaml, so there is no machine to speak to.');
   }
-  return [...new Set(names)].map(name => chooseCustomer(customers, name));
+  return [...new Set(names)].map(name => chooseCustomer(desk, name));
 }
 
 /** @throws WrongUsage */
-export function chooseCustomer(customers: readonly Customer[], name = ''): Hosted {
+export function chooseCustomer({ customers, settings }: Known, name = ''): Hosted {
   const customer = customers.find(({ id }) => id === name);
+  if (!customer && settings.customer !== undefined) {
+    throw new WrongUsage(`\`${name}\` was named, but --customer or FRAME_CUSTOMER says \`${settings.customer}\`.`);
+  }
   if (!customer) {
     const ids = customers.map(({ id }) => id);
     throw new WrongUsage(`customers.yaml has no customer \`${name}\`${orDidYouMean(name, ids) || '.'}`);
@@ -55,7 +58,16 @@ export function chooseCustomer(customers: readonly Customer[], name = ''): Hoste
   throw new WrongUsage(`\`${name}\` has no \`host\` in customers.yaml: add the ssh destination of its machine.`);
 }
 
+/** For commands that mean all: nobody shall take those without a machine for well. */
+export function sayWhoIsLeftOut({ customers }: Known, io: Pick<Io, 'err'>): void {
+  const others = customers.filter(customer => !isHosted(customer)).map(({ id }) => id);
+  if (others.length === 0) return;
+  io.err(`Left out, for want of a host in customers.yaml: ${new Intl.ListFormat('en').format(others)}.`);
+}
+
 // Private
+
+type Known = Pick<Desk, 'customers' | 'settings'>;
 
 function isHosted(customer: Customer): customer is Hosted {
   return customer.host !== undefined;

@@ -28,7 +28,7 @@ describe('whoever serves comes up again', () => {
   });
 
   test('after another release took over and went back', async () => {
-    const limits = { ...LIMITS, verify: { answers: 1, seconds: 4 } };
+    const limits = { ...LIMITS, verify: { answers: 1, seconds: 1 } };
     expect((await machine.activate(await machine.release(2, { walls: 'new', open: 200 }), { limits })).exit).toBe(21);
     await expectToComeUpAgain('blue', idOf(1));
   });

@@ -1,17 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import {
-  chmod,
-  copyFile,
-  cp,
-  mkdir,
-  mkdtemp,
-  readdir,
-  readFile,
-  readlink,
-  rm,
-  symlink,
-  writeFile,
-} from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -30,6 +18,7 @@ import type {
 import { type Caddy, startCaddy } from '../../support/caddy.ts';
 import { freePorts } from '../../support/frame-process.ts';
 import { type Supervisor, supervise } from '../../support/supervisor.ts';
+import { COMPILED, writeTinyProgram } from './tiny-program.ts';
 import type { Behaviour } from './tiny-release.ts';
 
 // Dozens of real processes per test: on a machine that is busy otherwise, each takes its time.
@@ -117,7 +106,7 @@ export async function makeMachine(): Promise<Machine> {
   const base = await freePorts();
   const ports = { blue: base, green: base + 1, proxy: base + 2 };
   await layOut(layout, ports);
-  const supervisor = supervise(home, { ports });
+  const supervisor = supervise(home, { ports, restartMs: 20 });
   const proxy = await startCaddy({ file: 'caddy', home, ports });
   const agents = new Set<ChildProcess>();
 
@@ -224,8 +213,6 @@ function tellLine({ result, from, to }: HistoryLine): string {
 
 const here = import.meta.dirname;
 const agentFile = join(here, '../../../src/operator/agent/main.ts');
-/** Of all runs: on a machine, a folder beside the agent stands for it. */
-const COMPILED = join(here, '../../../.frame/test-compiled');
 
 async function layOut(layout: Layout, ports: Machine['ports']): Promise<void> {
   const { home } = layout;
@@ -236,8 +223,9 @@ async function layOut(layout: Layout, ports: Machine['ports']): Promise<void> {
     await mkdir(layout.slot(slot).folder, { recursive: true });
     await writeFile(layout.slot(slot).marker, '');
   }
-  await cp(join(here, '../../../src/operator/agent/run-slot.sh'), layout.runSlot);
-  await chmod(layout.runSlot, 0o755);
+  // The real one, but for how often a slot that waits looks around.
+  const runSlot = await textOf(join(here, '../../../src/operator/agent/run-slot.sh'));
+  await writeFile(layout.runSlot, runSlot.replace('sleep 0.2', 'sleep 0.02'), { mode: 0o755 });
   await writeFile(layout.host, JSON.stringify({ customer: 'axe', ports, supervisor: 'none' }));
   const secrets = `FRAME_DATABASE_URL=postgres://frame:${PASSWORD}@127.0.0.1:3700/postgres\nAXE_ENTRA_CLIENT_SECRET=s3cret-of-axe\n`;
   await writeFile(layout.env, `FRAME_CUSTOMER=axe\n${secrets}`, { mode: 0o600 });
@@ -251,7 +239,7 @@ async function makeRelease(layout: Layout, id: string, behaviour: Behaviour): Pr
     await mkdir(join(folder, part), { recursive: true });
   }
   await writeFile(join(folder, 'src/database/walls.ts'), behaviour.walls ?? '');
-  await copyFile(join(here, 'tiny-release.ts'), join(folder, 'src/main.ts'));
+  await writeTinyProgram(folder);
   await symlink(process.execPath, join(folder, 'node_modules/.bin/node'));
   await writeFile(join(folder, 'package.json'), '{"type":"module"}');
   await writeFile(join(folder, 'behaviour.json'), JSON.stringify(behaviour));

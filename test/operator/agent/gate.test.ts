@@ -14,13 +14,13 @@ beforeEach(async () => {
 afterEach(() => machine[Symbol.asyncDispose]());
 
 /** Enough for a process to start and to be asked, also on a busy machine. */
-const SHORT = { ...LIMITS, gate: { answers: 2, seconds: 4 } };
+const SHORT = { ...LIMITS, gate: { answers: 2, seconds: 2 } };
 
 describe('invariants 8 and 9: traffic never moves to', () => {
   const bad: [string, Behaviour, RegExp][] = [
     ['a release that ends at once', { crash: 1 }, /^green was started 4 times, and did not stay\.$/],
-    ['a release that is never ready', { ready: 503 }, /^green is not ready \(503: database\) after 4 s\.$/],
-    ['a release whose readiness fails', { ready: 500 }, /^green is not ready \(500: database\) after 4 s\.$/],
+    ['a release that is never ready', { ready: 503 }, /^green is not ready \(503: database\) after 2 s\.$/],
+    ['a release whose readiness fails', { ready: 500 }, /^green is not ready \(500: database\) after 2 s\.$/],
     ['a release that is another one', { claims: { release: idOf(7) } }, /^green says that it runs .*7, not .*2\.$/],
     ['a release that is in the other slot', { claims: { slot: 'blue' } }, /^green says that it is the slot blue\.$/],
   ];

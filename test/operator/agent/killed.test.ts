@@ -101,7 +101,7 @@ describe('invariants 18, 19 and 39: an agent that is killed', () => {
     const wish = await nextRelease();
     await killAt('watch begun', 'activate', wish);
     await machine.behave(wish.id, { open: 200 });
-    const told = await machine.ask('activate', { ...wish, limits: { ...LIMITS, verify: { answers: 1, seconds: 4 } } });
+    const told = await machine.ask('activate', { ...wish, limits: { ...LIMITS, verify: { answers: 1, seconds: 1 } } });
     expect(told.exit).toBe(21);
     expect(await machine.serving()).toBe(old);
     expect(await textOf(machine.layout.customers)).toBe(before);
@@ -128,7 +128,7 @@ describe('invariants 18, 19 and 39: an agent that is killed', () => {
     const before = await textOf(machine.layout.customers);
     const wish = await nextRelease();
     await machine.behave(wish.id, { open: 200 });
-    await killAt(point, 'activate', { ...wish, limits: { ...LIMITS, verify: { answers: 1, seconds: 4 } } });
+    await killAt(point, 'activate', { ...wish, limits: { ...LIMITS, verify: { answers: 1, seconds: 1 } } });
     await machine.ask('cleanup', { keep: 99 });
     expect(await machine.serving()).toBe(old);
     expect(await textOf(machine.layout.customers)).toBe(before);

@@ -101,7 +101,7 @@ describe('going back is refused', () => {
   };
 
   test('when nothing was there before', async () => {
-    await refused(undefined, 'Nothing serves on this machine yet');
+    await refused(undefined, 'Nothing serves on this machine');
     await deploy(1);
     await refused(undefined, `The history knows no release before ${idOf(1)}.`);
   });
@@ -125,7 +125,7 @@ describe('going back is refused', () => {
   test('invariant 26: also when the release that broke never served, or is gone from the disk', async () => {
     await machine.deploy(await machine.release(1, { breaking: 3 }));
     await machine.deploy(await machine.release(2, { breaking: 3 }));
-    const limits = { ...LIMITS, verify: { answers: 1, seconds: 4 } };
+    const limits = { ...LIMITS, verify: { answers: 1, seconds: 1 } };
     const id = await machine.release(3, { breaking: 4, open: 200 });
     expect((await machine.activate(id, { limits })).exit).toBe(21);
     await rm(machine.layout.release(id), { recursive: true });
@@ -169,6 +169,11 @@ describe('the release before', () => {
     ['it was deployed again', [line('ok', 'a', 'b', 'b'), line('ok', 'b', 'b', 'b')], 'a'],
     ['it was killed after its flip', [line('interrupted', 'a', 'b', 'b')], 'a'],
     ['it serves though it is unwell', [line('failed', 'a', 'b', 'b')], 'a'],
+    [
+      'somebody was refused the lock while another one served that then went back',
+      [line('ok', 'a', 'b', 'b'), line('refused', undefined, 'd', 'c'), line('reverted', 'b', 'c', 'b')],
+      'a',
+    ],
     ['the history does not know it', [line('ok', 'a', 'x', 'x')], undefined],
   ];
   test.each(cases)('when %s', (_, history, expected) => {

@@ -8,7 +8,7 @@ beforeEach(async () => {
 });
 afterEach(() => machine[Symbol.asyncDispose]());
 
-const SHORT = { ...LIMITS, verify: { answers: 3, seconds: 4 } };
+const SHORT = { ...LIMITS, verify: { answers: 3, seconds: 2 } };
 const WATCHED = { ...LIMITS, watch: { seconds: 20, errorPoints: 2, latencyFactor: 3, minRequests: 20 } };
 
 describe('invariant 10: what is wrong right after the flip reverts it', () => {
@@ -32,7 +32,7 @@ describe('invariant 10: what is wrong right after the flip reverts it', () => {
     const told = await machine.activate(await machine.release(1), { limits: SHORT });
     expect(told.exit).toBe(21);
     expect(told.refusal?.message).toMatch(
-      /0 of 3 good answers came through the proxy within 4 s: nobody answers on port/,
+      /0 of 3 good answers came through the proxy within 2 s: nobody answers on port/,
     );
     expect(await machine.live()).toBeUndefined();
   });

@@ -1,12 +1,11 @@
 import { readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
 import { join, relative } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 
 /**
  * The program of a release that is small enough to be started a hundred times in a test: `check`, `migrate` and `serve` as
  * the gateway has them, and on demand every way in which a release can be bad. What it shall do lies in behaviour.json
- * beside it, and is read again on every request. It stands alone, for it is copied into releases.
+ * in the release that was started, and is read again on every request.
  */
 export interface Behaviour {
   /** Exit code of `check`. */
@@ -35,7 +34,7 @@ export interface Behaviour {
   stubborn?: boolean;
 }
 
-const root = join(import.meta.dirname, '..');
+const root = join(process.argv[1] ?? '', '../..');
 const { release } = JSON.parse(readFileSync(join(root, 'release.json'), 'utf8'));
 const { FRAME_DATABASE_URL, FRAME_CUSTOMERS = '', FRAME_DATA = '', FRAME_SLOT = '', FRAME_LISTEN = '' } = process.env;
 
@@ -80,6 +79,8 @@ async function serve(): Promise<number> {
   if (walls !== undefined && readFileSync(WALLS, 'utf8') !== walls) return 2;
   const counts = new Map<string, number>();
   const count = (name: string, by = 1) => counts.set(name, (counts.get(name) ?? 0) + by);
+  // Neither `check` nor `migrate` waits for it.
+  const { createServer } = await import('node:http');
   const server = createServer(async (request, response) => {
     const { ready = 200, claims, lies, callMs = 1, status: called = 200, open = 401 } = behaviour();
     const route = request.url ?? '';

@@ -7,6 +7,7 @@ const NEW = '20261120T100000Z-bbbbbbb';
 
 const EXPECTED: Expected = {
   customer: 'axe',
+  host: 'axe-macmini',
   ref: DEFAULT_REF,
   release: NEW,
   customersDigest: 'd1',
@@ -58,7 +59,7 @@ test('nothing to do: the release before waits for a rollback, and that is no dif
 test('of another company’s machine only that is said', () => {
   const host = { ...GOOD.host, customer: 'nordwind' };
   expect(tell({ host, live: undefined, files: {}, envNames: [], proxy: undefined })).toEqual([
-    'drift: The machine was provisioned for `nordwind`, not for `axe`: correct `host` in customers.yaml.',
+    'drift: The machine was provisioned for `nordwind`, not for `axe`: correct `host` in customers.yaml, and look again. → frame status axe',
   ]);
 });
 
@@ -151,7 +152,7 @@ describe('a slot', () => {
     [
       'could not write its number on a full disk',
       slot(OLD, { pid: undefined }),
-      'answers, but could not write down which process it is (a full disk?): end it by hand before a deploy shall use the slot. → frame slot status axe',
+      'answers, but could not write down which process it is (a full disk?). Find it, and end it by hand: it is started again, and known then. → ssh axe-macmini lsof -nP -iTCP:PORT -sTCP:LISTEN',
     ],
     ['is silent', slot(OLD, { ready: undefined }), `does not answer (process 4711). → ${RESTAGED}`],
     [
@@ -175,8 +176,9 @@ describe('a slot', () => {
       'serves whomever its customers.yaml names: FRAME_CUSTOMER in shared/env was wrong when it started. → frame provision axe → frame deploy axe',
     ],
   ])('%s', (_, blue, sentence) => {
-    expect(tell({ slots: { ...GOOD.slots, blue } })).toEqual([`drift: blue, the other slot, ${sentence}`]);
-    const asLive = sentence.replace(RESTAGED, 'frame rollback axe');
+    const asIdle = sentence.replace('PORT', '3710');
+    expect(tell({ slots: { ...GOOD.slots, blue } })).toEqual([`drift: blue, the other slot, ${asIdle}`]);
+    const asLive = sentence.replace(RESTAGED, 'frame rollback axe').replace('PORT', '3711');
     expect(tell({ slots: { blue: slot(NEW), green: blue } })).toContain(`drift: green, which is live, ${asLive}`);
   });
 
@@ -188,7 +190,7 @@ describe('a slot', () => {
       `drift: blue, the other slot, is stopped. → ${RESTAGED}`,
     ]);
     expect(tell({ ...stopped, history: [line({ to: NEW }), tried] })).toEqual([
-      'drift: blue, the other slot, is stopped.',
+      'drift: blue, the other slot, is stopped. → frame deploy axe',
     ]);
   });
 
@@ -221,8 +223,8 @@ describe('the rest of the machine', () => {
 
   test('a service that was promised a port of ours', () => {
     expect(tell({}, { services: { vault: '127.0.0.1:3711', stream: '[::1]:3712', other: '127.0.0.1:37' } })).toEqual([
-      'drift: The port 3711 of the service `vault` is that of green there: give the service another one in customers.yaml.',
-      'drift: The port 3712 of the service `stream` is that of proxy there: give the service another one in customers.yaml.',
+      'drift: The port 3711 of the service `vault` is that of green there: give the service another one in customers.yaml, and provision. → frame provision axe',
+      'drift: The port 3712 of the service `stream` is that of proxy there: give the service another one in customers.yaml, and provision. → frame provision axe',
     ]);
   });
 
@@ -245,9 +247,39 @@ describe('the rest of the machine', () => {
   test('a lock: left behind, or of somebody who works there now', () => {
     const lock = { by: 'anna@laptop', verb: 'deploy', ageSeconds: 300, alive: false };
     expect(tell({ lock })).toEqual([
-      'drift: anna@laptop left a lock behind 5 min ago: deploy was killed. The next verb takes it, and sets right what it left. → frame deploy axe',
+      'drift: anna@laptop left a lock behind 5 min ago: deploy was killed. The next command takes it, and sets right what is half done. → frame deploy axe',
     ]);
-    expect(tell({ lock: { ...lock, alive: true } })).toEqual(['note: anna@laptop works there now: deploy, for 5 min.']);
+    expect(tell({ lock: { ...lock, alive: true } })).toEqual([
+      'note: anna@laptop works there now: deploy, for 5 min. → frame slot status axe',
+    ]);
+  });
+
+  test.each([
+    ['deploy', 'frame deploy axe'],
+    ['provision', 'frame provision axe'],
+    // A second rollback would go forward again, and a second promote back.
+    ['rollback', 'frame slot cleanup axe'],
+    ['promote', 'frame slot cleanup axe'],
+    ['cleanup', 'frame slot cleanup axe'],
+    ['$(reboot)', 'frame slot cleanup axe'],
+  ])('what was killed in the middle is settled without moving traffic by accident: %s', (verb, command) => {
+    const lock = { by: 'anna@laptop', verb, ageSeconds: 300, alive: false };
+    const history = [...GOOD.history, line({ verb, result: 'interrupted' })];
+    for (const said of tell({ lock, history })) expect(said).toMatch(new RegExp(` → ${command}$`));
+  });
+
+  test('what is only worth knowing stands behind all differences', () => {
+    const lock = { by: 'anna@laptop', verb: 'deploy', ageSeconds: 3, alive: true };
+    const said = findDrifts(EXPECTED, {
+      found: { ...GOOD, lock, files: {} },
+      plan: { done: ['units  changed'], left: [] },
+    });
+    expect(said.map(({ kind, about }) => `${kind} ${about}`)).toEqual([
+      'drift customers',
+      'drift machine',
+      'note slot',
+      'note lock',
+    ]);
   });
 
   test('several at once, the gravest first', () => {

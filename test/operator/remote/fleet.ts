@@ -77,9 +77,8 @@ export function deployYaml(homes: string, more = ''): string {
 min_free_megabytes: 1
 batch: 2
 steps: { stop_seconds: 5, migrate_seconds: 20 }
-verify: { answers: 3, seconds: 5 }
 watch: { seconds: 0 }
-${more.includes('gate:') ? '' : 'gate: { answers: 2, seconds: 8 }\n'}${more}`;
+${more.includes('verify:') ? '' : 'verify: { answers: 3, seconds: 5 }\n'}${more.includes('gate:') ? '' : 'gate: { answers: 2, seconds: 8 }\n'}${more}`;
 }
 
 export function customersYaml(ids: readonly string[], withoutHost: readonly string[] = []): string {

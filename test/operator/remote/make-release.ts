@@ -1,8 +1,9 @@
-import { chmod, copyFile, mkdir, readdir, rename, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, rename, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RELEASE_FILE, readManifest, releaseText, treeHashOf } from '../../../src/operator/agent/manifest.ts';
 import type { ReleaseFile } from '../../../src/operator/agent/protocol.ts';
 import { idOf } from '../agent/fixture.ts';
+import { writeTinyProgram } from '../agent/tiny-program.ts';
 import type { Behaviour } from '../agent/tiny-release.ts';
 
 /** A release, in a folder of its own below `root`. No two have the same behaviour.json, for machines link what is the same. */
@@ -12,7 +13,7 @@ export async function makeTinyRelease(root: string, number: number, behaviour: B
   for (const part of ['src/database', 'src/vault', 'config', 'node_modules/.bin', 'node_modules/node']) {
     await mkdir(join(draft, part), { recursive: true });
   }
-  await copyFile(join(import.meta.dirname, '../agent/tiny-release.ts'), join(draft, 'src/main.ts'));
+  await writeTinyProgram(draft);
   await writeFile(join(draft, 'package.json'), '{"type":"module"}');
   await writeFile(join(draft, 'config/roles.yaml'), '');
   for (const file of ['src/database/walls.ts', 'src/vault/keyring.ts']) await writeFile(join(draft, file), '');
