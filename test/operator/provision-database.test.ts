@@ -96,6 +96,19 @@ describePsql(title('a superuser that was named'), () => {
     });
   });
 
+  test('is of no use where another customer lives: their login keeps its password', async () => {
+    await machine.provision({ database: named() });
+    const { FRAME_DATABASE_URL: theirs = '' } = await variables();
+    await machine.write('shared/env', '');
+    const database = { ...named(), databases: ['frame_control', 'frame_nordwind'] };
+    const { done, left } = await machine.provision({ database });
+    expect(left.map(({ sentence }) => sentence).join()).toMatch(
+      /databases that are not this customer's \(frame_axe\), so nothing was changed there/,
+    );
+    expect(done.join()).not.toMatch(/role|database|FRAME_DATABASE_URL/);
+    expect(await serves(theirs)).toBe(true);
+  });
+
   test.each([
     ['is no superuser', () => 'postgres://weak:weak@127.0.0.1', /weak is no superuser/],
     ['has another password', () => 'postgres://postgres:canary@127.0.0.1', /password authentication failed/],

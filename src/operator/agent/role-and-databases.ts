@@ -33,7 +33,10 @@ export async function prepareDatabase(
 
   const superuser = await findSuperuser(psql, wish);
   if ('refusals' in superuser) return { left: [noWayIn(customer, wish, superuser.refusals)] };
-  const login = await giveRole(psql, superuser, wish.role, changes);
+  const isThere = (await listNames(psql, superuser, 'select rolname from pg_roles')).has(wish.role);
+  const others = isThere ? await databasesOfOthers(psql, superuser, wish) : [];
+  if (others.length > 0) return { left: [servesOthers(superuser, wish.role, others)] };
+  const login = await giveRole(psql, superuser, wish.role, { isThere, changes });
   const refusal = changes.dryRun ? undefined : await whyNoSuperuser(psql, login);
   if (refusal !== undefined) return { left: [notLetIn(login, refusal)] };
   // In a dry run there is no such login, and the superuser sees the same databases.
@@ -95,13 +98,23 @@ async function whyNoSuperuser(psql: string, login: Login): Promise<string | unde
 }
 
 /** A new password also for a role that is there: whoever lost shared/env has lost the old one. */
-async function giveRole(psql: string, superuser: Login, role: string, changes: Changes): Promise<Login> {
+async function giveRole(
+  psql: string,
+  superuser: Login,
+  role: string,
+  { isThere, changes }: { isThere: boolean; changes: Changes },
+): Promise<Login> {
   const password = randomBytes(24).toString('base64url');
-  const isThere = (await listNames(psql, superuser, 'select rolname from pg_roles')).has(role);
   changes.note(`role ${role}`, isThere ? 'given a new password' : 'created');
   const deed = `${isThere ? 'alter' : 'create'} role "${role}" superuser login password '${scramVerifier(password)}'`;
   if (!changes.dryRun) await mustRun(psql, superuser, deed, `The role ${role} could not be made`);
   return { ...superuser, host: superuser.host || LOOPBACK, user: role, password, database: 'postgres' };
+}
+
+/** Where the gateway of another customer lives, a new password of the role would shut that one out. */
+async function databasesOfOthers(psql: string, superuser: Login, { role, databases }: Provisioning['database']) {
+  const names = await listNames(psql, superuser, 'select datname from pg_database');
+  return [...names].filter(name => name.startsWith(`${role}_`) && !databases.includes(name));
 }
 
 /** As `frame migrate` would create them, which does the rest. */
@@ -143,6 +156,11 @@ function noWayIn(
     sentence: `No Postgres lets us in as a superuser; tried was ${tried} (${reasons}). Start it, or name a superuser as this machine reaches it, and provision again:`,
     commands: [`FRAME_DATABASE_URL=postgres://postgres:…@127.0.0.1:${port}/postgres frame provision ${customer}`],
   };
+}
+
+function servesOthers({ port }: Login, role: string, others: readonly string[]): Chore {
+  const sentence = `The Postgres on port ${port} has the role ${role} and databases that are not this customer's (${others.join(', ')}), so nothing was changed there. Every customer needs a Postgres of their own: name one, and provision again. If these databases are left over from before, drop them first.`;
+  return { sentence, commands: [] };
 }
 
 function notLetIn({ user, host, port }: Login, refusal: string): Chore {
