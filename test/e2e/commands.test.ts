@@ -512,6 +512,7 @@ test('audit verify: whole after all of that, in words and as data', async () => 
   expect([exit, out]).toEqual([0, expect.stringMatching(/^axe\/axe {2}whole, \d+ records$/m)]);
   expect(JSON.parse((await frame('audit verify --customer axe --entity axe --json')).out)).toMatchObject([
     { chain: 'axe/axe', verdict: 'whole' },
+    { checkpoints: join(home.data, 'audit/checkpoints.ndjson'), verdict: 'whole' },
   ]);
   expect((await frame('audit verify --entity nothing')).exit).toBe(1);
 });
