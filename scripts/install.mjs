@@ -2,7 +2,7 @@
 // (20 or newer): our own Node is among the things it installs.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -32,9 +32,16 @@ function install() {
   console.error('Installing what is missing with npm ci (once; some 30 seconds) …');
   // Scripts of packages never run; engine warnings would only speak of the Node that we replace.
   const flags = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
-  const { status, error } = spawnSync('npm', flags, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
+  const env = { ...process.env, PATH: pathOfOthers() };
+  const { status, error } = spawnSync('npm', flags, { cwd: root, env, stdio: ['ignore', 'inherit', 'inherit'] });
   if (error || status !== 0)
     fail(`npm ci did not succeed${error ? `: ${error.message}` : ''}. Mend that and start again.`);
+}
+
+/** Without our own Node, which npm puts first: Debian's npm finds its libraries only by Debian's Node. */
+function pathOfOthers() {
+  const folders = (process.env.PATH ?? '').split(delimiter);
+  return folders.filter(folder => folder !== dirname(ownNode)).join(delimiter);
 }
 
 function fail(sentence) {

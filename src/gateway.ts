@@ -64,12 +64,17 @@ export async function openGateway(settings: Settings, env: NodeJS.ProcessEnv): P
   const { observe } = observer;
   await using opening = new AsyncDisposableStack();
 
+  // One change after the other, and none before all of this is built.
+  const built = Promise.withResolvers<void>();
+  let takenUp = built.promise;
   const registry = await openRegistry({
     file: settings.customersFile,
     roles: new Set(settings.roles.keys()),
     env,
     observe,
-    onChange: () => void takeUp(),
+    onChange: () => {
+      takenUp = takenUp.then(takeUp);
+    },
   });
   opening.defer(() => registry.close());
   const served = createServed(registry, settings.customer);
@@ -237,6 +242,7 @@ export async function openGateway(settings: Settings, env: NodeJS.ProcessEnv): P
   });
 
   const open = opening.move();
+  built.resolve();
   return {
     port: listening.port,
     originOf,

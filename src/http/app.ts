@@ -120,6 +120,7 @@ export function createApp(parts: AppParts): App {
     overload.requireRoom();
     const caller = await authenticate(c);
     const body = await readJson(c.env.incoming, config.http.maxBodyBytes);
+    for (let i = 1; i < countMessages(body); i++) requireRate(await parts.takeRate(caller));
     const { headers, signal } = c.req.raw;
     return overload.within(() => answer({ caller, requestId: c.var.requestId, headers, signal, body }));
   }
@@ -200,6 +201,11 @@ export function createApp(parts: AppParts): App {
 }
 
 // Private
+
+/** Each message of a batch counts like a call of its own. Nobody answers one as long as this. */
+function countMessages(body: unknown): number {
+  return Array.isArray(body) ? Math.min(body.length, 100) : 1;
+}
 
 const PROMETHEUS = 'text/plain; version=0.0.4; charset=utf-8';
 const PROTECTED_RESOURCE = [

@@ -61,6 +61,7 @@ export function createMcpEndpoint(parts: { door: Door; release: string; observe:
     const { request, body } = exchange;
     const odd = oddCall(body);
     if (odd) return await refuseOddCall(exchange, odd);
+    if (Array.isArray(body) && body.length > MAX_BATCH) return tooManyMessages();
     const outages: FrameError[] = [];
     const server = createServer(exchange, outages);
     const response = (await isLegacyRequest(request, body))
@@ -72,12 +73,14 @@ export function createMcpEndpoint(parts: { door: Door; release: string; observe:
 
   // The high-level McpServer costs three times as much: it would register every tool again for every request.
   function createServer(exchange: Exchange, outages: FrameError[]): Server {
-    const { caller, requestId, request } = exchange;
+    const { caller, requestId, request, body } = exchange;
     const server = new Server(identity, SERVER_OPTIONS);
+    const inTurn = Array.isArray(body) ? oneAfterAnother() : <T>(work: () => Promise<T>) => work();
     server.setRequestHandler('tools/list', () => ({ tools: [...door.list(caller)] as Tool[] }));
     server.setRequestHandler('tools/call', async ({ params }, { mcpReq: { signal } }) => {
       const client = clientOf(server, request);
-      const outcome = await callDoor(caller, params.name, params.arguments, { requestId, client, signal });
+      const facts = { requestId, client, signal };
+      const outcome = await inTurn(() => callDoor(caller, params.name, params.arguments, facts));
       if (outcome.ok) return toResult(shown(outcome));
       if (outcome.error.code === 'unavailable') outages.push(outcome.error);
       return refuse(outcome.error, requestId);
@@ -90,8 +93,12 @@ export function createMcpEndpoint(parts: { door: Door; release: string; observe:
     { caller, requestId, request }: Exchange,
     { id, name, args }: OddCall,
   ): Promise<Response> {
-    const client = request.headers.get('user-agent') ?? undefined;
+    const client = toClientName(request.headers.get('user-agent'));
     const outcome = await callDoor(caller, name, args, { requestId, client, signal: request.signal });
+    if (!outcome.ok && outcome.error.code === 'unavailable') {
+      const body = JSON.stringify({ jsonrpc: '2.0', id, error: protocolErrorOf(outcome.error) });
+      return asUnavailable(body, outcome.error);
+    }
     const { message, ...data } = outcome.ok
       ? { message: 'The arguments must be an object.' }
       : outcome.error.toPublic();
@@ -119,6 +126,8 @@ const SERVER_OPTIONS = {
   cacheHints: { 'tools/list': CACHEABLE, 'server/discover': CACHEABLE },
 };
 const KEEP_ALIVE_MS = 15_000;
+/** Of messages in one body. Only the revision of March 2025 has batches, and no client is known to send any. */
+const MAX_BATCH = 10;
 /** JSON-RPC leaves -32000 … -32099 to servers. */
 const UNAVAILABLE = -32000;
 
@@ -153,6 +162,28 @@ function serveModern(server: Server, { request, body }: Exchange): Promise<Respo
   return handler.fetch(request, { parsedBody: body });
 }
 
+/** A batch is one request among others: it has the room of one. */
+function oneAfterAnother() {
+  let last: Promise<unknown> = Promise.resolve();
+  return <T>(work: () => Promise<T>): Promise<T> => {
+    const next = last.then(work);
+    last = next.catch(() => {});
+    return next;
+  };
+}
+
+function tooManyMessages(): Response {
+  const error = { code: ProtocolErrorCode.InvalidRequest, message: `A batch has at most ${MAX_BATCH} messages.` };
+  return Response.json({ jsonrpc: '2.0', id: null, error }, { status: 400 });
+}
+
+/** What cancels a request of the same batch would leave it without an answer, for which the transport waits for ever. */
+function withoutCancellations(body: unknown): unknown {
+  if (!Array.isArray(body)) return body;
+  const rest = body.filter(message => message?.method !== 'notifications/cancelled');
+  return rest.length > 0 ? rest : body;
+}
+
 async function serveLegacy(server: Server, { request, body }: Exchange): Promise<Response> {
   const transport = new WebStandardStreamableHTTPServerTransport({
     sessionIdGenerator: undefined,
@@ -164,7 +195,8 @@ async function serveLegacy(server: Server, { request, body }: Exchange): Promise
   if (request.signal.aborted) leave();
   request.signal.addEventListener('abort', leave, { once: true });
   try {
-    return await Promise.race([gone.promise, transport.handleRequest(acceptingBoth(request), { parsedBody: body })]);
+    const parsedBody = withoutCancellations(body);
+    return await Promise.race([gone.promise, transport.handleRequest(acceptingBoth(request), { parsedBody })]);
   } finally {
     request.signal.removeEventListener('abort', leave);
     await server.close(); // Aborts the calls of a client that is gone.

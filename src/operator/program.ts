@@ -83,7 +83,7 @@ export function lastLines(text: string, most = 1): string {
 function waitForEnd(child: ChildProcessWithoutNullStreams, program: string): Promise<number | null> {
   return new Promise((resolve, reject) => {
     child.once('error', error => {
-      reject('code' in error && error.code === 'ENOENT' ? new ProgramMissing(program) : error);
+      reject(isMissing(error, program) ? new ProgramMissing(program) : error);
     });
     child.once('close', resolve);
     child.once('exit', () => {
@@ -91,6 +91,11 @@ function waitForEnd(child: ChildProcessWithoutNullStreams, program: string): Pro
       setTimeout(() => setImmediate(() => child.stdout.destroy() && child.stderr.destroy()), LINGER_MS).unref();
     });
   });
+}
+
+/** A folder of PATH that one may not look into makes EACCES of it. */
+function isMissing(error: NodeJS.ErrnoException, program: string): boolean {
+  return error.code === 'ENOENT' || (error.code === 'EACCES' && !program.includes('/'));
 }
 
 function end(child: ChildProcessWithoutNullStreams): void {

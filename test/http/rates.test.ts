@@ -61,6 +61,18 @@ test('a tool with a limit of its own is 429 where there is a status, and the hea
   });
 });
 
+test('a batch counts as often as it has messages', async () => {
+  const door = createFixtureDoor();
+  const states = [state(2), state(1), state(0), state(0, true)];
+  await using stack = new AsyncDisposableStack();
+  const gateway = await startGateway({ door, takeRate: async () => states.shift() ?? state(0, true) });
+  stack.defer(() => gateway.stop());
+  const batch = (count: number) => `[${Array.from({ length: count }, (_, i) => callTool('echo', {}, i)).join()}]`;
+  expect((await post(gateway, batch(3))).status).toBe(200);
+  expect((await post(gateway, batch(2))).status).toBe(429);
+  expect(door.calls).toHaveLength(3);
+});
+
 test('who is not known is not counted', async () => {
   let counted = 0;
   await using stack = new AsyncDisposableStack();

@@ -249,6 +249,30 @@ describe('the wire in 2025', () => {
     ]);
   });
 
+  test('a batch has at most ten messages, and makes its calls one after the other', async () => {
+    const echoes = (count: number) => `[${Array.from({ length: count }, (_, i) => callTool('echo', {}, i)).join()}]`;
+    const { status, body } = await post(gateway, echoes(11));
+    expect([status, JSON.parse(body).error]).toEqual([
+      400,
+      { code: -32600, message: 'A batch has at most 10 messages.' },
+    ]);
+    expect(door.calls).toEqual([]);
+    expect(JSON.parse((await post(gateway, echoes(10))).body)).toHaveLength(10);
+    door.calls.length = 0;
+    const begun = door.nextWaiting();
+    const answered = post(gateway, `[${callTool('wait', {}, 1)},${callTool('echo', {}, 2)}]`);
+    const { finish } = await begun;
+    expect(door.calls.map(({ tool }) => tool)).toEqual(['wait']);
+    finish();
+    expect(JSON.parse((await answered).body)).toHaveLength(2);
+  });
+
+  test('nothing in a batch takes the answer of another from it', async () => {
+    const cancel = JSON.stringify({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: 1 } });
+    const { status, body } = await post(gateway, `[${callTool('echo', {}, 1)},${cancel}]`);
+    expect([status, JSON.parse(body)]).toMatchObject([200, { id: 1, result: {} }]);
+  });
+
   test.each([
     ['a batch of nothing', '[]', {}],
     ['a batch with something else in it', '[1]', {}],
