@@ -1,4 +1,6 @@
-/** What may stand as an origin, and as `host:port`. */
+import { isIP } from 'node:net';
+
+/** What may stand as an origin, and as `host:port`; whom an address stands for. */
 
 /** Why `text` is no origin to serve or to call, as the end of a sentence; undefined when it is one. */
 export function whyNotOrigin(text: string): string | undefined {
@@ -24,4 +26,32 @@ export function parseHostPort(text: string): { host: string; port: number } | un
 /** Names and addresses that never leave this machine. */
 export function isLoopback(hostname: string): boolean {
   return /^(?:127(?:\.\d{1,3}){3}|\[?::1\]?|(?:[a-z0-9-]+\.)*localhost)$/.test(hostname);
+}
+
+/**
+ * Whom a limit by address counts: an IPv4 address, also where it comes over an IPv6 socket; of an IPv6 one the first half,
+ * for the other half belongs to the visitor, who could come from a new address each time.
+ */
+export function networkOf(address: string): string {
+  const [bare = ''] = address.split('%');
+  if (isIP(bare) !== 6) return address;
+  const groups = toGroups(bare);
+  if (groups.slice(0, 6).join(':') === '0:0:0:0:0:ffff') return toIPv4(groups.slice(6));
+  return `${groups.slice(0, 4).join(':')}::/64`;
+}
+
+// Private
+
+/** All eight, without leading zeros. */
+function toGroups(ipv6: string): string[] {
+  const [head = [], tail = []] = new URL(`http://[${ipv6}]`).hostname
+    .slice(1, -1)
+    .split('::')
+    .map(part => part.split(':').filter(Boolean));
+  return [...head, ...Array.from({ length: 8 - head.length - tail.length }, () => '0'), ...tail];
+}
+
+function toIPv4(groups: readonly string[]): string {
+  const numbers = groups.map(group => Number.parseInt(group, 16));
+  return numbers.flatMap(number => [number >> 8, number & 255]).join('.');
 }

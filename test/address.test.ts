@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { isLoopback, parseHostPort, whyNotOrigin } from '../src/address.ts';
+import { isLoopback, networkOf, parseHostPort, whyNotOrigin } from '../src/address.ts';
 
 describe('host:port', () => {
   test.each([
@@ -64,4 +64,30 @@ test('loopback is this machine and nothing that looks like it', () => {
   expect(['localhost.a', 'xlocalhost', '128.0.0.1', '127.0.0.1.a', '10.0.0.1', '::2', ''].filter(isLoopback)).toEqual(
     [],
   );
+});
+
+describe('the network that a limit counts', () => {
+  test.each([
+    ['203.0.113.7', '203.0.113.7'],
+    ['::ffff:203.0.113.7', '203.0.113.7'],
+    ['::FFFF:cb00:7107', '203.0.113.7'],
+    ['0:0:0:0:0:ffff:203.0.113.7', '203.0.113.7'],
+    ['2001:db8:1:2::7', '2001:db8:1:2::/64'],
+    ['2001:DB8:1:2:ffff:ffff:ffff:ffff', '2001:db8:1:2::/64'],
+    ['2001:0db8:0001:0002:0000:0000:0000:0007', '2001:db8:1:2::/64'],
+    ['2001:db8:1:3::7', '2001:db8:1:3::/64'],
+    ['2001:db8::7', '2001:db8:0:0::/64'],
+    ['2001:db8::1:2:3:4:5', '2001:db8:0:1::/64'],
+    ['1::', '1:0:0:0::/64'],
+    ['fe80::1%eth0', 'fe80:0:0:0::/64'],
+    ['::1', '0:0:0:0::/64'],
+    ['::', '0:0:0:0::/64'],
+    ['64:ff9b::203.0.113.7', '64:ff9b:0:0::/64'],
+    ['unknown', 'unknown'],
+    ['::ffff:203.0.113.700', '::ffff:203.0.113.700'],
+    ['50%', '50%'],
+    ['', ''],
+  ])('of %j is %j', (address, network) => {
+    expect(networkOf(address)).toBe(network);
+  });
 });

@@ -1,8 +1,10 @@
+import { networkOf } from '../address.ts';
 import type { Customer } from '../customers/customer.ts';
 import { CONTROL_LOGIN } from '../database/place.ts';
 import type { Pools } from '../database/pools.ts';
 import { toFrameError } from '../errors.ts';
 import type { Observe } from '../observe.ts';
+import { createLocalLimit } from './local-limit.ts';
 import type { Refusal } from './refusal.ts';
 import { isSecretText } from './secret-text.ts';
 import { isOver, type SignedInPerson } from './session.ts';
@@ -23,6 +25,8 @@ export interface AccessTokens {
 export interface TokenSite {
   origin: string;
   customers: readonly Customer[];
+  /** The visitor's address. */
+  from: string;
 }
 
 export interface TokenFinding {
@@ -38,12 +42,19 @@ export interface AccessTokensParts {
   now(): number;
   observe: Observe;
   limits: { rememberTokens: number };
+  /** Unknown tokens from one network before they are not looked up any more. */
+  guessesPerMinute?: number;
 }
 
 /** Rejects when revocations cannot be heard of from the start. */
-export async function createAccessTokens({ pools, now, observe, limits }: AccessTokensParts): Promise<AccessTokens> {
+export async function createAccessTokens(parts: AccessTokensParts): Promise<AccessTokens> {
+  const { pools, now, observe, limits, guessesPerMinute = GUESSES_PER_MINUTE } = parts;
   const run = runOn(pools);
   const memory = createTokenMemory<StoredToken>(limits.rememberTokens, now);
+  // Found before: it is looked up again, whatever else comes from the same address.
+  const proven = createTokenMemory<true>(limits.rememberTokens, now);
+  const unknown = createTokenMemory<true>(limits.rememberTokens, now);
+  const guesses = createLocalLimit(guessesPerMinute, now);
   let revocations = 0;
   const forget = (isMeant: (token: StoredToken) => boolean) => {
     revocations += 1;
@@ -56,7 +67,11 @@ export async function createAccessTokens({ pools, now, observe, limits }: Access
     () => forget(() => true),
   );
 
-  async function lookUp(text: string): Promise<StoredToken | Refusal> {
+  async function lookUp(text: string, network: string): Promise<StoredToken | Refusal> {
+    if (unknown.recall(text)) return { refused: 'token-unknown', detail: 'again' };
+    if (guesses.isSpent(network) && !proven.recall(text)) {
+      return { refused: 'token-unknown', detail: 'not looked up after too many' };
+    }
     const asked = { atMs: now(), revocations };
     let found: StoredToken | undefined;
     try {
@@ -65,7 +80,12 @@ export async function createAccessTokens({ pools, now, observe, limits }: Access
       // Whatever it was, it was on our side: a client that read "bad token" would throw a good one away.
       return { refused: 'tokens-unreachable', detail: toFrameError(thrown).detail };
     }
-    if (!found) return { refused: 'token-unknown' };
+    if (!found) {
+      unknown.remember(text, true, asked.atMs + UNKNOWN_MS);
+      guesses.take(network);
+      return { refused: 'token-unknown' };
+    }
+    proven.remember(text, true, found.expiresAt);
     // What was revoked while we asked may be missing in the answer.
     if (asked.revocations === revocations) memory.remember(text, found, asked.atMs + REMEMBER_MS);
     touchSession(run, found.session, asked.atMs).catch(error =>
@@ -75,9 +95,9 @@ export async function createAccessTokens({ pools, now, observe, limits }: Access
   }
 
   return {
-    async find(text, { origin, customers }) {
+    async find(text, { origin, customers, from }) {
       if (!isSecretText('access', text)) return { refused: 'token-malformed' };
-      const token = memory.recall(text) ?? (await lookUp(text));
+      const token = memory.recall(text) ?? (await lookUp(text, networkOf(from)));
       if ('refused' in token) return token;
       const { session, scopes, expiresAt } = token;
       if (token.kind !== 'access') return { refused: 'wrong-type' };
@@ -98,3 +118,7 @@ export async function createAccessTokens({ pools, now, observe, limits }: Access
 
 /** A revocation counts everywhere within this time, also when word of it is lost. */
 const REMEMBER_MS = 1000;
+/** A program that keeps sending a dead token asks the database once in this time. */
+const UNKNOWN_MS = 60_000;
+/** A hundred a second is nothing to the database, and more than any office has: a new token there must not be missed. */
+const GUESSES_PER_MINUTE = 6000;

@@ -1,5 +1,6 @@
 import { timingSafeEqual } from 'node:crypto';
 import { BlockList, isIP } from 'node:net';
+import { networkOf } from '../address.ts';
 import type { Customer, Entity } from '../customers/customer.ts';
 import { CONTROL_LOGIN } from '../database/place.ts';
 import type { Pools } from '../database/pools.ts';
@@ -8,7 +9,9 @@ import type { Observe } from '../observe.ts';
 import { API_KEY_CHANGES, findApiKey, revokeApiKey, type StoredApiKey, touchApiKey } from './api-key-table.ts';
 import { digestOfApiKey, findApiKeys, readApiKeyText } from './api-key-text.ts';
 import { decodeAddress } from './credentials.ts';
-import type { RateRule, Rates } from './rates.ts';
+import { createLocalLimit } from './local-limit.ts';
+import { setNewest } from './newest.ts';
+import type { Rates } from './rates.ts';
 import type { Refusal } from './refusal.ts';
 import { runOn } from './sessions.ts';
 import { createTokenMemory } from './token-memory.ts';
@@ -50,6 +53,7 @@ export async function createApiKeys({ pools, rates, now, observe, onExposed }: A
   const memory = createTokenMemory<Known>(REMEMBERED, now);
   const proven = createTokenMemory<true>(REMEMBERED, now);
   const shutOut = new Map<string, number>();
+  const misspelt = createLocalLimit(MISSPELT_PER_MINUTE, now);
   let changes = 0;
   const forget = (isMeant: (known: Known) => boolean) => {
     changes += 1;
@@ -74,24 +78,30 @@ export async function createApiKeys({ pools, rates, now, observe, onExposed }: A
     }
   }
 
-  async function refuse(detail: string, from: string, rule: RateRule = BAD_KEYS): Promise<Refusal> {
-    const { isOver, resetSeconds } = await rates.take(rule, from);
-    if (!isOver) return { refused: 'api-key-unknown', detail };
-    if (shutOut.size >= REMEMBERED) shutOut.clear();
-    shutOut.set(from, now() + resetSeconds * 1000);
-    return { refused: 'too-many-bad-keys', detail };
+  async function refuseGuess(from: string): Promise<Refusal> {
+    const network = networkOf(from);
+    const { isOver, resetSeconds } = await rates.take(BAD_KEYS, network);
+    if (!isOver) return { refused: 'api-key-unknown', detail: 'unknown' };
+    setNewest(shutOut, network, now() + resetSeconds * 1000, REMEMBERED);
+    return { refused: 'too-many-bad-keys', detail: 'unknown' };
+  }
+
+  /** Nobody finds a key that way: it shuts out no others. */
+  function refuseMisspelt(from: string): Refusal {
+    const isOver = misspelt.take(networkOf(from)) !== undefined;
+    return { refused: isOver ? 'too-many-bad-keys' : 'api-key-unknown', detail: 'no key by its form' };
   }
 
   /** Who tries keys: the database hears no more of it. Others behind the same address have had their keys for long. */
   function isShutOut(from: string, text: string): boolean {
-    return (shutOut.get(from) ?? 0) > now() && !proven.recall(text);
+    return (shutOut.get(networkOf(from)) ?? 0) > now() && !proven.recall(text);
   }
 
   return {
     async find(text, { customers, from: address }) {
       const from = plainAddress(address);
       const read = readApiKeyText(text);
-      if (!read) return await refuse('no key by its form', from, MISSPELT_KEYS);
+      if (!read) return refuseMisspelt(from);
       const remembered = memory.recall(text);
       if (!remembered && isShutOut(from, text)) return { refused: 'too-many-bad-keys' };
       const known = remembered ?? (await lookUp(text, read.id));
@@ -99,11 +109,13 @@ export async function createApiKeys({ pools, rates, now, observe, onExposed }: A
       const { found } = known;
       // Compared in any case, so that a known id takes no longer than an unknown one.
       const isSame = timingSafeEqual(Buffer.from(digestOfApiKey(read)), Buffer.from(found?.digest ?? NO_DIGEST));
-      if (!found || !isSame) return await refuse('unknown', from);
+      if (!found || !isSame) return await refuseGuess(from);
       const finding = whatFor(found.key, customers);
       const fault = whyNot(found.key, from, now()) ?? (finding ? undefined : 'of another customer or a former entity');
-      if (fault || !finding) return await refuse(`${read.id}: ${fault}`, from);
-      if (!remembered) proven.remember(text, true, now() + PROVEN_MS);
+      // Whoever has the secret did not guess: a script with a key that ended shuts out nobody beside it.
+      if (fault || !finding) return { refused: 'api-key-unknown', detail: `${read.id}: ${fault}` };
+      if (remembered) return finding;
+      proven.remember(text, true, now() + PROVEN_MS);
       touchApiKey(run, found.key, from, now()).catch(error =>
         observe({ kind: 'crash-averted', where: 'last use of a key', error }),
       );
@@ -116,7 +128,7 @@ export async function createApiKeys({ pools, rates, now, observe, onExposed }: A
         const found = await findApiKey(run, id);
         // Somebody who only knows the id must not be able to end a key.
         if (!found || found.digest !== digestOfApiKey({ id, role: '', text })) {
-          await refuse('unknown', from);
+          await refuseGuess(from);
           continue;
         }
         const revoked = await revokeApiKey(run, { id }, 'seen-in-address', now());
@@ -137,7 +149,7 @@ const PROVEN_MS = 3_600_000;
 /** Of one address; people who mistype do not get there. */
 const BAD_KEYS = { name: 'bad-keys', perMinute: 30 };
 /** What cannot be a key costs the database nothing, not even its count. */
-const MISSPELT_KEYS: RateRule = { name: 'misspelt-keys', perMinute: 30, isLocal: true };
+const MISSPELT_PER_MINUTE = 30;
 /** In one address; more is somebody who wants to keep the database busy. */
 const MOST_EXPOSED = 2;
 const NO_DIGEST = `\\x${'0'.repeat(64)}`;

@@ -10,6 +10,7 @@ import { isKeyIn, readCredentials } from './credentials.ts';
 import { type VerifiedToken, verifyToken } from './entra.ts';
 import { versionOfIssuer } from './issuers.ts';
 import type { Fetch } from './key-set.ts';
+import { createLocalLimit } from './local-limit.ts';
 import { errorOf, type Refusal } from './refusal.ts';
 import { type ToolKind, withinScopes } from './rights.ts';
 import { mayRead } from './scopes.ts';
@@ -60,7 +61,7 @@ export interface AccessParts {
   accessTokens: Pick<AccessTokens, 'find'>;
   apiKeys: Pick<ApiKeys, 'find' | 'revokeExposed'>;
   limits: AccessLimits;
-  /** Records that a known member of a customer was not admitted; the answer waits for it. */
+  /** Records that a known member of a customer was not admitted, 60 times a minute at most; the answer waits for it. */
   onTurnedAway(customer: Customer, person: Person, error: FrameError, requestId: string): Promise<void>;
 }
 
@@ -68,6 +69,7 @@ export function createAccess(parts: AccessParts): Access {
   const { fetch, now, observe, roles, tools, accessTokens, apiKeys, limits, onTurnedAway } = parts;
   const keys = createSigningKeys({ fetch, now, observe, limits });
   const memory = createTokenMemory<Verified>(limits.rememberTokens, now);
+  const strangers = createLocalLimit(TURNED_AWAY_PER_MINUTE, now);
 
   return {
     async authenticate(request, customers) {
@@ -75,7 +77,9 @@ export function createAccess(parts: AccessParts): Access {
       if (!('refused' in verdict)) return verdict;
       const error = refuse(verdict, request.requestId);
       const { stranger } = verdict;
-      if (stranger) await onTurnedAway(stranger.customer, toPerson(stranger.person), error, request.requestId);
+      if (stranger && isRecorded(stranger.person)) {
+        await onTurnedAway(stranger.customer, toPerson(stranger.person), error, request.requestId);
+      }
       throw error;
     },
     async refuseExposedKey({ url, requestId, from }) {
@@ -91,6 +95,11 @@ export function createAccess(parts: AccessParts): Access {
     return error;
   }
 
+  /** Beyond what a person does, every record would say the same and cost as much as a call. */
+  function isRecorded({ tenantId, objectId }: SignedInPerson): boolean {
+    return strangers.take(`${tenantId}/${objectId}`) === undefined;
+  }
+
   async function judge(
     { headers, url, origin, from }: AccessRequest,
     customers: readonly Customer[],
@@ -100,7 +109,7 @@ export function createAccess(parts: AccessParts): Access {
     const key = sent.apiKey === undefined ? undefined : await apiKeys.find(sent.apiKey, { customers, from });
     if (key && 'refused' in key) return key;
     if (sent.token === undefined) return key ? keyToCaller(key) : { refused: 'credential-missing' };
-    const member = await identify(sent.token, { origin, customers });
+    const member = await identify(sent.token, { origin, customers, from });
     if ('refused' in member) return member;
     const caller = toCaller(member);
     if ('refused' in caller) return { ...caller, stranger: member };
@@ -146,11 +155,11 @@ export function createAccess(parts: AccessParts): Access {
   }
 
   /** The customers decide whose tokens count, never the token: at an origin of broker customers, Entra's are bad. */
-  async function identify(text: string, { origin, customers }: TokenSite): Promise<Member | Refusal> {
+  async function identify(text: string, { origin, customers, from }: TokenSite): Promise<Member | Refusal> {
     const brokered = customers.filter(({ signIn }) => signIn === 'broker');
     const direct = customers.filter(({ signIn }) => signIn === 'direct');
     if (brokered.length === 0 || !text.startsWith('frame_')) return identifyByEntra(text, direct);
-    const member = await accessTokens.find(text, { origin, customers: brokered });
+    const member = await accessTokens.find(text, { origin, customers: brokered, from });
     return 'refused' in member || mayRead(member.scopes) ? member : { refused: 'scope-missing' };
   }
 
@@ -205,6 +214,8 @@ export function createAccess(parts: AccessParts): Access {
 }
 
 // Private
+
+const TURNED_AWAY_PER_MINUTE = 60;
 
 /** `*` is every tool. */
 function common(some: ReadonlySet<string>, others: ReadonlySet<string>): ReadonlySet<string> {

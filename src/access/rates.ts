@@ -1,13 +1,9 @@
-import {
-  type RateLimiterAbstract,
-  RateLimiterMemory,
-  RateLimiterPostgres,
-  RateLimiterRes,
-} from 'rate-limiter-flexible';
+import { RateLimiterMemory, RateLimiterPostgres, RateLimiterRes } from 'rate-limiter-flexible';
 import { CONTROL_LOGIN } from '../database/place.ts';
 import type { Pools } from '../database/pools.ts';
 import { FRAME_SCHEMA } from '../database/walls.ts';
 import { FrameError } from '../errors.ts';
+import { setNewest } from './newest.ts';
 
 /**
  * How often somebody may do something in a minute, counted for both slots together. A slot takes a few counts at once
@@ -25,8 +21,6 @@ export const CALLER_RATE = 'caller';
 export interface RateRule {
   name: string;
   perMinute: number;
-  /** Counted in this process alone: for what the database shall hear nothing of. */
-  isLocal?: true;
 }
 
 /** In the words of the RateLimit header fields. */
@@ -44,67 +38,65 @@ export interface RatesParts {
 }
 
 export function createRates({ pools, now }: RatesParts): Rates {
-  const limiters = new Map<string, RateLimiterAbstract>();
-  const leases = new Map<string, Lease>();
-  const underWay = new Map<string, Promise<void>>();
+  const limits = new Map<string, Limit>();
 
-  function limiterOf({ name, perMinute, isLocal }: RateRule): RateLimiterAbstract {
+  function limitOf({ name, perMinute }: RateRule): Limit {
     const id = `${name}/${perMinute}`;
-    const known = limiters.get(id);
+    const known = limits.get(id);
     if (known) return known;
     const common = { keyPrefix: name, points: perMinute, duration: WINDOW_SECONDS };
-    const limiter = isLocal
-      ? new RateLimiterMemory(common)
-      : new RateLimiterPostgres({
-          ...common,
-          storeClient: asClient(pools),
-          storeType: 'pool',
-          schemaName: FRAME_SCHEMA,
-          tableName: 'rates',
-          tableCreated: true,
-          clearExpiredByTimeout: true,
-          insuranceLimiter: new RateLimiterMemory(common),
-        });
-    limiters.set(id, limiter);
-    return limiter;
+    const limiter = new RateLimiterPostgres({
+      ...common,
+      storeClient: asClient(pools),
+      storeType: 'pool',
+      schemaName: FRAME_SCHEMA,
+      tableName: 'rates',
+      tableCreated: true,
+      clearExpiredByTimeout: true,
+      insuranceLimiter: new RateLimiterMemory(common),
+    });
+    const limit = { limiter, leases: new Map(), underWay: new Map() };
+    limits.set(id, limit);
+    return limit;
   }
 
-  async function renew(rule: RateRule, key: string): Promise<void> {
-    const size = Math.max(1, Math.floor(rule.perMinute / LEASES));
-    const limiter = limiterOf(rule);
+  async function renew({ limiter, leases }: Limit, { perMinute }: RateRule, key: string): Promise<void> {
+    const size = Math.max(1, Math.floor(perMinute / LEASES));
     const taken = await limiter.consume(key, size).catch((thrown: unknown) => {
       if (thrown instanceof RateLimiterRes) return thrown;
       throw thrown;
     });
     // Of the last lease of a minute only a part may be left.
-    const overdrawn = Math.max(0, taken.consumedPoints - rule.perMinute);
-    leases.set(`${rule.name}/${key}`, {
+    const overdrawn = Math.max(0, taken.consumedPoints - perMinute);
+    const lease = {
       left: Math.max(0, size - overdrawn),
       elsewhere: taken.remainingPoints,
       endsAt: now() + taken.msBeforeNext,
-    });
+    };
+    // Ten thousand callers in a minute: who is forgotten takes a new lease, and the shared table still counts.
+    setNewest(leases, key, lease, MAX_LEASES);
   }
 
   return {
     async take(rule, key) {
       if (rule.perMinute === 0) return { rule, isOver: false, remaining: 0, resetSeconds: 0 };
-      const name = `${rule.name}/${key}`;
+      const limit = limitOf(rule);
+      const { leases, underWay } = limit;
       for (;;) {
-        const lease = leases.get(name);
+        const lease = leases.get(key);
         if (lease && lease.endsAt > now() && (lease.left > 0 || lease.elsewhere === 0)) {
           const isOver = lease.left === 0;
           if (!isOver) lease.left -= 1;
           const resetSeconds = Math.max(1, Math.ceil((lease.endsAt - now()) / 1000));
           return { rule, isOver, remaining: lease.left + lease.elsewhere, resetSeconds };
         }
-        if (!underWay.has(name)) {
-          forgetOld(leases, now());
+        if (!underWay.has(key)) {
           underWay.set(
-            name,
-            renew(rule, key).finally(() => underWay.delete(name)),
+            key,
+            renew(limit, rule, key).finally(() => underWay.delete(key)),
           );
         }
-        await underWay.get(name);
+        await underWay.get(key);
       }
     },
   };
@@ -145,20 +137,20 @@ export function rateHeaders({ rule, remaining, resetSeconds }: RateState): Recor
 const WINDOW_SECONDS = 60;
 /** In so many parts a slot takes what one may do in a minute; the other slot may be short of at most one of them. */
 const LEASES = 20;
+/** Of one limit: whoever fills one, such as with wrong keys, takes nothing from those of another. */
 const MAX_LEASES = 10_000;
+
+interface Limit {
+  limiter: RateLimiterPostgres;
+  leases: Map<string, Lease>;
+  underWay: Map<string, Promise<void>>;
+}
 
 interface Lease {
   left: number;
   /** Not taken by anybody when we asked. */
   elsewhere: number;
   endsAt: number;
-}
-
-function forgetOld(leases: Map<string, Lease>, now: number): void {
-  if (leases.size < MAX_LEASES) return;
-  for (const [name, { endsAt }] of leases) if (endsAt <= now) leases.delete(name);
-  // Ten thousand callers in a minute: who is forgotten takes a new lease, and the shared table still counts.
-  if (leases.size >= MAX_LEASES) leases.clear();
 }
 
 /** What the library asks of a client of `pg`. */

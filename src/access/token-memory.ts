@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { setNewest } from './newest.ts';
 
 /** Remembers what a token turned out to be, by its digest and for a while, so that it is not verified on every call. */
 export interface TokenMemory<Finding> {
@@ -23,9 +24,7 @@ export function createTokenMemory<Finding>(maxTokens: number, now: () => number)
       return entry.finding;
     },
     remember(token, finding, untilMs) {
-      entries.set(digestOf(token), { finding, atMs: now(), untilMs });
-      if (entries.size <= maxTokens) return;
-      for (const [oldest] of entries.entries().take(1)) entries.delete(oldest);
+      setNewest(entries, digestOf(token), { finding, atMs: now(), untilMs }, maxTokens);
     },
     forget(isMeant) {
       for (const [digest, { finding }] of entries) if (isMeant(finding)) entries.delete(digest);

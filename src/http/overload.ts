@@ -33,13 +33,14 @@ export function createOverload(maxConcurrent: number, lagMs: () => number): Over
   };
 }
 
-/** The 99th percentile of the last seconds, in milliseconds. */
+/** How late the event loop is and stays: the 99th percentile of the last seconds, in milliseconds. */
 export function watchLag(): { lagMs(): number; stop(): void } {
   const histogram = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
   histogram.enable();
+  const lasting = createLasting();
   let lag = 0;
   const timer = setInterval(() => {
-    lag = Math.max(0, histogram.percentile(99) / 1e6 - RESOLUTION_MS);
+    lag = lasting(Math.max(0, histogram.percentile(99) / 1e6 - RESOLUTION_MS));
     histogram.reset();
   }, WINDOW_MS).unref();
   return {
@@ -48,6 +49,19 @@ export function watchLag(): { lagMs(): number; stop(): void } {
       clearInterval(timer);
       histogram.disable();
     },
+  };
+}
+
+/**
+ * Of two windows in a row, the lesser. A window has so few samples that its percentile is that of its worst stall, and one
+ * that is over is no reason to turn work away.
+ */
+export function createLasting(): (lagMs: number) => number {
+  let before = 0;
+  return lagMs => {
+    const lasting = Math.min(before, lagMs);
+    before = lagMs;
+    return lasting;
   };
 }
 

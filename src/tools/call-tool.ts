@@ -201,7 +201,9 @@ function startRecord(caller: Caller, tool: string, request: RequestFacts, at: nu
 /** Callers with the same tools and the same choice of places see the same list. */
 function profileOf(caller: Caller): string {
   const places = caller.entities.map(({ id, environments }) => `${id}:${environments.join(',')}`);
-  return `${[...caller.tools, ...(caller.rights ?? [])].sort().join(',')} ${places.join(' ')}`;
+  // Each in its own place: a role names its rights among its tools, also where another credential takes them away.
+  const [tools, rights] = [caller.tools, caller.rights ?? []].map(names => [...names].sort().join(','));
+  return `${tools} ${rights} ${places.join(' ')}`;
 }
 
 function tooLate({ kind }: Tool): FrameError {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { type AccessTokens, createAccessTokens } from '../../src/access/access-token.ts';
-import { digestOf } from '../../src/access/secret-text.ts';
+import { digestOf, makeSecretText } from '../../src/access/secret-text.ts';
 import { revokeAccessToken } from '../../src/access/session-tokens.ts';
 import { revokeSessions } from '../../src/access/sessions.ts';
 import type { Pools } from '../../src/database/pools.ts';
@@ -9,7 +9,7 @@ import { ADA, audible, openSignInDatabase, type SignInDatabase } from './sign-in
 
 const MINUTE_MS = 60_000;
 const axe = sampleCustomer({ signIn: 'broker' });
-const site = { origin: 'https://axe.example', customers: [axe] };
+const site = { origin: 'https://axe.example', customers: [axe], from: '203.0.113.7' };
 
 let database: SignInDatabase;
 let observations: ReturnType<typeof recordObservations>;
@@ -31,6 +31,7 @@ async function open(pools: Pick<Pools, 'query' | 'listen'> = database.pools, rem
     now: () => clock.now,
     observe: observations.observe,
     limits: { rememberTokens },
+    guessesPerMinute: 60,
   });
   onTestFinished(() => tokens.close());
   return tokens;
@@ -177,6 +178,63 @@ describe('no token', () => {
     expect(await refusalOf(await open(), accessToken, { ...site, origin: 'https://bolt.example' })).toBe(
       'wrong-audience',
     );
+  });
+});
+
+describe('who makes tokens up', () => {
+  const madeUp = () => makeSecretText('access');
+
+  async function flood(tokens: AccessTokens, from: (n: number) => string) {
+    for (let n = 0; n < 60; n += 1)
+      expect(await refusalOf(tokens, madeUp(), { ...site, from: from(n) })).toBe('token-unknown');
+  }
+
+  test('hears the same as ever, but the database hears no more of it, for a minute', async () => {
+    const { pools, count } = counting(database.pools);
+    const tokens = await open(pools);
+    await flood(tokens, () => '2001:db8::1');
+    expect(count()).toBe(60);
+    for (const from of ['2001:db8::1', '2001:db8::2', '2001:DB8:0:0:ffff::1'])
+      expect(await refusalOf(tokens, madeUp(), { ...site, from })).toBe('token-unknown');
+    expect(count()).toBe(60);
+    database.clock.now += MINUTE_MS;
+    await refusalOf(tokens, madeUp(), { ...site, from: '2001:db8::1' });
+    expect(count()).toBe(61);
+  });
+
+  test('costs nobody elsewhere anything, nor those beside them who are known', async () => {
+    const [known, elsewhere] = [await database.signIn(), await database.signIn()];
+    const tokens = await open();
+    expect(await refusalOf(tokens, known.accessToken)).toBe('none');
+    await flood(tokens, () => site.from);
+    database.clock.now += 5000;
+    expect(await refusalOf(tokens, known.accessToken)).toBe('none');
+    expect(await refusalOf(tokens, elsewhere.accessToken, { ...site, from: '203.0.113.8' })).toBe('none');
+    await revokeSessions(database.run, { id: known.id }, 'test', NOW);
+    database.clock.now += 1000;
+    expect(await refusalOf(tokens, known.accessToken)).toBe('revoked');
+  });
+
+  test('is not who sends one dead token again and again', async () => {
+    const { accessToken } = await database.signIn();
+    const { pools, count } = counting(database.pools);
+    const tokens = await open(pools);
+    const dead = madeUp();
+    for (let n = 0; n < 100; n += 1) expect(await refusalOf(tokens, dead)).toBe('token-unknown');
+    expect(count()).toBe(1);
+    expect(await refusalOf(tokens, accessToken)).toBe('none');
+  });
+
+  test('is not who comes with expired ones', async () => {
+    const { accessToken } = await database.signIn();
+    const tokens = await open();
+    database.clock.now += 15 * MINUTE_MS;
+    for (let n = 0; n < 100; n += 1) {
+      database.clock.now += 100;
+      expect(await refusalOf(tokens, accessToken)).toBe('expired');
+    }
+    const fresh = await database.signIn();
+    expect(await refusalOf(tokens, fresh.accessToken)).toBe('none');
   });
 });
 

@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib';
-import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import {
   type ApiKeyFacts,
   createApiKey,
@@ -12,6 +12,7 @@ import {
 import { makeApiKeyText } from '../../src/access/api-key-text.ts';
 import { type ApiKeys, createApiKeys } from '../../src/access/api-keys.ts';
 import { createRates } from '../../src/access/rates.ts';
+import type { Customer } from '../../src/customers/customer.ts';
 import { provision } from '../../src/database/provision.ts';
 import { unavailable } from '../../src/errors.ts';
 import { observeNothing } from '../../src/observe.ts';
@@ -76,6 +77,15 @@ async function open(
   });
   opened.push(keys);
   return keys;
+}
+
+/** Keeps the statements. */
+function counting() {
+  const query = vi.fn(database.pools.query);
+  return {
+    pools: { ...database.pools, query },
+    texts: () => query.mock.calls.map(([, text]) => text),
+  };
 }
 
 const LATER = NOW + 30 * 86_400_000;
@@ -276,7 +286,7 @@ describe('in an address', () => {
   });
 });
 
-test('what cannot be a key costs the database nothing, and is shut out all the same', async () => {
+test('what cannot be a key costs the database nothing, and is told to wait all the same', async () => {
   const silent = () => Promise.reject(new Error('the database was asked'));
   const rates = createRates({ pools: { query: silent }, now: Date.now });
   const keys = await open({ ...database.pools, query: silent }, rates);
@@ -286,6 +296,63 @@ test('what cannot be a key costs the database nothing, and is shut out all the s
   for (let i = 0; i < 33; i += 1) refusals.push(await keys.find(slips[i % 3] ?? '', site()));
   expect(refusals.slice(0, 30).every(each => 'refused' in each && each.refused === 'api-key-unknown')).toBe(true);
   expect(refusals.at(-1)).toMatchObject({ refused: 'too-many-bad-keys' });
+  expect(await (await open()).find(good, site())).toHaveProperty('key');
+});
+
+test('who sends what cannot be a key shuts out nobody beside them', async () => {
+  const keys = await open();
+  const [good] = await create();
+  for (let i = 0; i < 31; i += 1) await keys.find('nonsense', site());
+  expect(await keys.find('nonsense', site())).toMatchObject({ refused: 'too-many-bad-keys' });
+  expect(await keys.find(good, site())).toHaveProperty('key');
+});
+
+describe('a script with a key that is good no more shuts out nobody beside it', () => {
+  test.each<[string, Partial<ApiKeyFacts>, Customer[]?]>([
+    ['expired', { expiresAt: NOW }],
+    ['revoked', {}],
+    ['from another network', { networks: ['10.0.0.0/8'] }],
+    ['of a removed entity', {}, [sampleCustomer({ entities: [] })]],
+  ])('%s', async (what, changes, customers) => {
+    const { pools, texts } = counting();
+    const [stale, { id }] = await create(changes);
+    if (what === 'revoked') await revokeApiKey(database.run, { id }, 'test', NOW);
+    const keys = await open(pools, createRates({ pools, now: Date.now }));
+    for (let i = 0; i < 40; i += 1) {
+      expect(await keys.find(stale, site(customers))).toMatchObject({ refused: 'api-key-unknown' });
+    }
+    expect(texts().filter(each => /rates/.test(each))).toEqual([]);
+    expect(texts().length).toBeLessThan(5);
+    const [good] = await create();
+    expect(await keys.find(good, site())).toHaveProperty('key');
+  });
+
+  test('but its id with a guessed secret does', async () => {
+    const keys = await open();
+    const [, { id }] = await create({ expiresAt: NOW });
+    for (let i = 0; i < 31; i += 1) await keys.find(forge(`frame_dev_${id}${'z'.repeat(30)}${10 + i}`), site());
+    expect(await keys.find(makeApiKeyText('dev').text, site())).toMatchObject({ refused: 'too-many-bad-keys' });
+  });
+});
+
+test('who tries keys does so in vain from every address of their network', async () => {
+  const keys = await open();
+  const from = (n: number) => site([axe], `2001:db8:${visitor}:1::${n}`);
+  for (let i = 0; i < 31; i += 1) await keys.find(makeApiKeyText('dev').text, from(i));
+  expect(await keys.find(makeApiKeyText('dev').text, from(99))).toMatchObject({ refused: 'too-many-bad-keys' });
+  const [good] = await create();
+  expect(await keys.find(good, site([axe], `2001:db8:${visitor}:2::1`))).toHaveProperty('key');
+});
+
+test('a key that is remembered leaves no word of its use', async () => {
+  const { pools, texts } = counting();
+  const keys = await open(pools);
+  const [text] = await create();
+  for (let i = 0; i < 20; i += 1) await keys.find(text, site());
+  expect(texts().filter(each => /update/.test(each))).toHaveLength(1);
+  database.clock.now += 60_000;
+  await keys.find(text, site());
+  expect(texts().filter(each => /update/.test(each))).toHaveLength(2);
 });
 
 test('who tries keys is shut out, and the database hears no more of it', async () => {
@@ -313,7 +380,7 @@ test('who tries keys is shut out, and the database hears no more of it', async (
   expect(await keys.find(fresh, site())).toMatchObject({ refused: 'too-many-bad-keys' });
   await revokeApiKey(database.run, { id: good.slice(10, 20) }, 'test', database.clock.now);
   database.clock.now += 1000;
-  expect(await keys.find(good, site())).toMatchObject({ refused: 'too-many-bad-keys' });
+  expect(await keys.find(good, site())).toMatchObject({ refused: 'api-key-unknown' });
 });
 
 test('while the database is away nobody is told that a key is bad', async () => {

@@ -225,6 +225,21 @@ describe('nobody gets in', () => {
     expect(turnedAway).toEqual([['axe', 'ada@axe.example', 'access/not-admitted', 'r-1']]);
   });
 
+  test('as often as they like, but only the first sixty times in a minute leave a record', async () => {
+    axe = { ...axe, access: [] };
+    const [ada, bob] = [await entra.mint('ada@axe.example'), await entra.mint('bob@axe.example')];
+    for (let i = 0; i < 70; i += 1) {
+      expect(await refusalOf(authenticate(ada))).toMatchObject({ code: 'access/not-admitted' });
+    }
+    expect(turnedAway).toHaveLength(60);
+    expect(observations.of('access-refused')).toHaveLength(70);
+    await refusalOf(authenticate(bob));
+    expect(turnedAway.at(-1)).toContain('Bob@axe.example');
+    clock += 60_000;
+    await refusalOf(authenticate(ada));
+    expect(turnedAway).toHaveLength(62);
+  });
+
   test('from a domain that is not the customer’s', async () => {
     const claims = { preferred_username: 'ada@evil.example' };
     expect(await refusalOf(authenticate(await entra.mint('ada@axe.example', { claims })))).toMatchObject({

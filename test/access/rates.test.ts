@@ -87,13 +87,15 @@ test('without the table each slot counts for itself', async () => {
   expect(await takeMany(rates, 40, 100)).toBe(40);
 });
 
-test('what is counted in one process alone costs no statement', async () => {
-  const local = { name: 'slips', perMinute: 3, isLocal: true } as const;
-  const states = [];
-  for (let i = 0; i < 4; i += 1) states.push(await blue.take(local, String(key)));
-  expect(states.map(({ isOver }) => isOver)).toEqual([false, false, false, true]);
-  expect((await green.take(local, String(key))).isOver).toBe(false);
-  expect(queries).toBe(0);
+test('a crowd at one limit takes nothing from those at another, nor from the last who came', async () => {
+  const rates = createRates({ pools: { query: () => Promise.reject(unavailable('away')) }, now: Date.now });
+  expect(await takeMany(rates, 100, 1)).toBe(1);
+  for (let i = 0; i < 10_001; i += 1) await rates.take({ name: 'crowd', perMinute: 40 }, String(i));
+  // A lease is of 5 and of 2: what is left of it is still there.
+  expect(await rates.take(rule(100), String(key))).toMatchObject({ remaining: 98 });
+  expect(await rates.take({ name: 'crowd', perMinute: 40 }, '10000')).toMatchObject({ remaining: 38 });
+  // The first one is forgotten, and what was left of its lease is taken for spent.
+  expect(await rates.take({ name: 'crowd', perMinute: 40 }, '0')).toMatchObject({ remaining: 37 });
 });
 
 test('what is said of it, in header fields and in an error', async () => {

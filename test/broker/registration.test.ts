@@ -230,6 +230,15 @@ describe('a flood', () => {
     expect(await register(BODY, '198.51.100.2')).not.toBe(id);
   });
 
+  test('from one network ends at the limit, whatever addresses it has', async () => {
+    clients = open({ registrationsPerMinute: 1 });
+    await register(numbered(1), '2001:db8:1:2::1');
+    await expect(register(numbered(2), '2001:db8:1:2:ffff::9')).rejects.toMatchObject({ status: 429 });
+    expect(await register(numbered(3), '2001:db8:1:3::1')).toMatch(/^fc_/);
+    await register(numbered(4), '198.51.100.2');
+    await expect(register(numbered(5), '::ffff:198.51.100.2')).rejects.toMatchObject({ status: 429 });
+  });
+
   test('of refused ones costs nobody their turn', async () => {
     clients = open({ registrationsPerMinute: 1 });
     for (let i = 0; i < 50; i += 1) await expect(register({})).rejects.toBeInstanceOf(OAuthError);

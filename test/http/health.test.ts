@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { createHealth, type HealthParts } from '../../src/http/health.ts';
-import { createOverload, watchLag } from '../../src/http/overload.ts';
+import { createLasting, createOverload, watchLag } from '../../src/http/overload.ts';
 import { ask, callTool, post } from './client.ts';
 import { createFixtureDoor, customerNamed, type Gateway, type GatewayOptions, startGateway } from './fixture.ts';
 
@@ -131,6 +131,12 @@ describe('F24: overload', () => {
     overload.requireRoom();
     for (const { resolve } of calls) resolve();
     await Promise.all(done);
+  });
+
+  test('one stall, however long, sheds nothing; a loop that stays late does', () => {
+    const lasting = createLasting();
+    expect([0, 5000, 0, 300, 1, 300].map(lasting)).toEqual([0, 0, 0, 0, 1, 1]);
+    expect([400, 350, 350, 2, 0].map(lasting)).toEqual([300, 350, 350, 2, 0]);
   });
 
   test('lag is what the event loop was late', async () => {

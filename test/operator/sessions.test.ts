@@ -120,7 +120,8 @@ describe('sessions revoke', () => {
     const parts = { now: () => clock.now, observe: observeNothing, limits: { rememberTokens: 10 } };
     const tokens = await createAccessTokens({ ...parts, pools: gateway.pools });
     onTestFinished(() => tokens.close());
-    const site = { origin: 'https://axe.example', customers: [sampleCustomer({ signIn: 'broker' })] };
+    const customers = [sampleCustomer({ signIn: 'broker' })];
+    const site = { origin: 'https://axe.example', customers, from: '127.0.0.1' };
     expect(await tokens.find(accessToken, site)).toHaveProperty('person');
 
     const heard = gateway.nextNotification();

@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { FrameError, unavailable } from '../../src/errors.ts';
+import { createDoor } from '../../src/tools/call-tool.ts';
+import { CATALOGUE } from '../../src/tools/catalogue.ts';
 import type { Outcome } from '../../src/tools/door.ts';
-import { callerOf, entity, openBench } from './fixture.ts';
+import { callerOf, entity, fakeMeans, openBench } from './fixture.ts';
 
 const shown = (outcome: Outcome) => (outcome.ok ? outcome.result : outcome.error.toPublic());
 const codeOf = (outcome: Outcome) => (outcome.ok ? undefined : outcome.error.code);
@@ -237,4 +239,16 @@ describe('when nothing can be recorded', () => {
     }
     await expect(bench.door.turnedAway('axe', callerOf([]).person, 'access/not-admitted', 'r')).rejects.toThrow();
   });
+});
+
+test.each([[true], [false]])('a right among the tools is no right, whoever asks first (with it: %s)', withFirst => {
+  const parts = { means: fakeMeans(), findPlace: () => undefined, takeRate: async () => {}, callSeconds: 60 };
+  const door = createDoor({ ...parts, catalogue: CATALOGUE, observe: () => {} });
+  const [axe, tools] = [[entity('axe', 'prod')], ['reveal', 'select_rows']];
+  // A role names its right among its tools; of two credentials the other one may lack it.
+  const without = { ...callerOf(axe, new Set([...tools, 'pii:read'])), rights: new Set<never>() };
+  const having = callerOf(axe, new Set(tools));
+  if (withFirst) door.list(having);
+  expect(door.list(without).map(({ name }) => name)).toEqual(['select_rows']);
+  expect(door.list(having)).toHaveLength(2);
 });
