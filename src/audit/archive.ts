@@ -1,11 +1,10 @@
-import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { OwnerConnection } from '../database/server.ts';
 import { checkpointFiles } from './checkpoint-writer.ts';
 import { extractLines } from './extract.ts';
-import { flushFolder, isThere, writeLines } from './line-file.ts';
+import { isThere, writeChecked } from './line-file.ts';
 import { AuditRefusal, type MonthParts, readAnchors, readFinishedMonths } from './months.ts';
-import { hashOf, type SignedLine } from './signed-line.ts';
+import { hashOf, headsOf, type SignedLine } from './signed-line.ts';
 import { verifyExtract } from './verify-extract.ts';
 
 export interface ArchiveParts extends MonthParts {
@@ -27,9 +26,7 @@ export async function archiveMonth(month: string, parts: ArchiveParts): Promise<
   const file = join(parts.folder, `frame-audit-${month}.ndjson`);
   if (await isThere(file)) await requireWhole(file, seal, parts);
   else await writeMonth(file, seal, parts);
-  const anchors = await readAnchors(parts);
-  if (!anchors.archivedMonths.has(month)) await parts.say({ kind: 'archive', month });
-  await drop(month, parts.owner);
+  await takeOut(month, seal, parts);
   return file;
 }
 
@@ -48,15 +45,10 @@ async function requireSeal(month: string, parts: ArchiveParts): Promise<SignedLi
   return seal;
 }
 
-/** Under its name only when it is whole. */
 async function writeMonth(file: string, header: SignedLine, parts: ArchiveParts): Promise<void> {
-  const draft = `${file}.draft`;
-  await rm(draft, { force: true });
   const { checkpoints } = checkpointFiles(parts.dataFolder);
-  await writeLines(draft, extractLines({ ...parts, header, checkpoints }));
-  await requireWhole(draft, header, parts);
-  await rename(draft, file);
-  await flushFolder(parts.folder);
+  const lines = extractLines({ ...parts, header, checkpoints });
+  await writeChecked(file, lines, draft => requireWhole(draft, header, parts));
 }
 
 /** What was written is read again before anything is dropped. */
@@ -69,10 +61,29 @@ async function requireWhole(file: string, seal: SignedLine, { publicKey }: Archi
   if (broken) throw new AuditRefusal(`${file}: ${broken.chain} is ${broken.verdict} at ${broken.at}`);
 }
 
-async function drop(month: string, owner: OwnerConnection): Promise<void> {
+/** Nothing is signed or dropped but what the seal speaks of; from the look at it to the end nobody adds to it. */
+async function takeOut(month: string, seal: SignedLine, parts: ArchiveParts): Promise<void> {
+  const { owner, say } = parts;
   const part = `audit.log_${month.replace('-', '_')}`;
-  // Appends stand behind us while we wait for those who read.
-  await owner.script(
-    `set local lock_timeout = '2s'; alter table audit.log detach partition ${part}; drop table ${part}`,
-  );
+  await owner.query('begin');
+  try {
+    await owner.query("set local lock_timeout = '2s'");
+    await owner.query(`lock table ${part} in share mode`);
+    await requireSealed(part, seal, owner);
+    if (!(await readAnchors(parts)).archivedMonths.has(month)) await say({ kind: 'archive', month });
+    // Appends stand behind us while we wait for those who read.
+    await owner.script(`alter table audit.log detach partition ${part}; drop table ${part}`);
+    await owner.query('commit');
+  } catch (thrown) {
+    await owner.query('rollback').catch(() => {});
+    throw thrown;
+  }
+}
+
+async function requireSealed(part: string, seal: SignedLine, owner: OwnerConnection): Promise<void> {
+  const { rows } = await owner.query(`select chain, max(seq), count(*) from ${part} group by chain`);
+  const sealed = new Map(headsOf(seal).map(({ chain, seq, count }) => [chain, `${seq} ${count}`]));
+  const strange = rows.find(([chain, last, count]) => sealed.get(String(chain)) !== `${last} ${count}`);
+  if (strange) throw new AuditRefusal(`${seal.month} holds something else of ${strange[0]} than its seal says`);
+  if (rows.length < sealed.size) throw new AuditRefusal(`${seal.month} holds less than its seal says`);
 }

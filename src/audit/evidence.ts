@@ -24,19 +24,25 @@ export interface EvidenceSource {
   second?: string | undefined;
   /** What the database remembers as the last. It was read before, so the file is never behind it. */
   remembered?: { number: number; hash: string } | undefined;
+  /** The file is somebody's copy of once: that it ends earlier is no fault. */
+  isCopy?: boolean;
 }
 
 /**
  * Reads the checkpoints, and says of every line that was edited, removed, moved, added or signed by another key. A line
  * that a killed process left unfinished is none of that: its end is missing, and the next line follows the one before it.
+ * Where only the end of the line itself is missing, it is a line like any other.
  */
 export async function readEvidence(source: EvidenceSource): Promise<Evidence> {
   // The second place first, as far as it is now: whatever it has, the first has had before.
   const secondBytes = source.second === undefined ? undefined : await sizeOf(source.second);
   const quick = await examine(source, false);
   const first = quick.faults.length === 0 ? quick : await examine(source, true);
-  const faults = [...first.faults, ...checkRemembered(source, first)];
+  const faults = [...first.faults];
   const warnings: string[] = [];
+  const behind = findBehind(source, first);
+  if (behind === undefined) faults.push(...checkRemembered(source, first));
+  else (source.isCopy ? warnings : faults).push(behind);
   if (source.second !== undefined) {
     if (secondBytes === undefined) warnings.push(`The second place has no checkpoints: ${source.second}`);
     else faults.push(...(await compare(source, first, secondBytes)));
@@ -73,11 +79,10 @@ async function examine({ file, verifier }: EvidenceSource, every: boolean): Prom
   let broken: number | undefined;
 
   for await (const { text, isWhole } of readLines(file)) {
-    if (!isWhole) break;
     row += 1;
     const line = parseLine(text);
     if (line === 'broken') {
-      broken ??= row;
+      if (isWhole) broken ??= row;
       continue;
     }
     if (!isPossible(line) || (every && !isSignedLine(line, verifier))) {
@@ -106,11 +111,15 @@ function isDigest(head: unknown): boolean {
   return typeof head === 'string';
 }
 
-function checkRemembered({ remembered }: EvidenceSource, { last, hashes }: Examined): string[] {
+function findBehind({ remembered, isCopy, file }: EvidenceSource, { last }: Examined): string | undefined {
+  const end = last?.number ?? 0;
+  if (!remembered || remembered.number <= end) return undefined;
+  if (!isCopy) return `they end at ${end}, but the database remembers number ${remembered.number}`;
+  return `${file} ends at number ${end} and the log at ${remembered.number}: what was signed since is not looked at, nor which months were archived since.`;
+}
+
+function checkRemembered({ remembered }: EvidenceSource, { hashes }: Examined): string[] {
   if (!remembered) return [];
-  if (remembered.number > (last?.number ?? 0)) {
-    return [`they end at ${last?.number ?? 0}, but the database remembers number ${remembered.number}`];
-  }
   const known = hashes.get(remembered.number);
   return known === remembered.hash ? [] : [`number ${remembered.number} is another than the database remembers`];
 }
@@ -119,8 +128,7 @@ function checkRemembered({ remembered }: EvidenceSource, { last, hashes }: Exami
 async function compare({ second = '', verifier }: EvidenceSource, first: Examined, bytes: number): Promise<string[]> {
   const faults: string[] = [];
   let row = 0;
-  for await (const { text, isWhole } of readLines(second, bytes)) {
-    if (!isWhole) break;
+  for await (const { text } of readLines(second, bytes)) {
     row += 1;
     const line = parseLine(text);
     if (line === 'broken') continue;

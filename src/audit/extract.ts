@@ -25,14 +25,14 @@ export interface ExtractParts {
 /** The lines of the file, without their ends. Of the checkpoints it shows no chain that is not in the header. */
 export async function* extractLines(parts: ExtractParts): AsyncGenerator<string> {
   const { read, header, publicKey, checkpoints, onProgress } = parts;
-  yield canonicalJson({ extract: header, public_key: publicKey });
-  for await (const line of linesAbout(header, checkpoints)) yield canonicalJson({ checkpoint: line });
+  yield textOfEntry({ extract: header, public_key: publicKey });
+  for await (const line of linesAbout(header, checkpoints)) yield textOfEntry({ checkpoint: line });
   let records = 0;
   for (const head of headsOf(header)) {
     let page = await readPage(read, head.chain, { seq: String(firstOf(head)), skip: 0 });
     for (;;) {
       for (const { seq, hash, record } of page.links) {
-        if (seq <= head.seq) yield JSON.stringify({ chain: head.chain, seq, hash, record });
+        if (seq <= head.seq) yield textOfEntry({ chain: head.chain, seq, hash, record });
       }
       records += page.links.length;
       onProgress?.(records);
@@ -40,6 +40,19 @@ export async function* extractLines(parts: ExtractParts): AsyncGenerator<string>
       page = await readPage(read, head.chain, page.next);
     }
   }
+}
+
+/** What one line says. */
+export type ExtractEntry =
+  | { extract: unknown; public_key: string }
+  | { checkpoint: unknown }
+  | { chain: string; seq: number; hash: string; record: string };
+
+/** One text per entry: a reader can tell when anything was added that is not written like this. */
+export function textOfEntry(entry: ExtractEntry): string {
+  if (!('record' in entry)) return canonicalJson(entry);
+  const { chain, seq, hash, record } = entry;
+  return JSON.stringify({ chain, seq, hash, record });
 }
 
 export interface ExtractScope {
@@ -107,8 +120,8 @@ async function* linesAbout(header: SignedLine, checkpoints: string): AsyncGenera
     const part = parts.get(chain);
     return part !== undefined && seq >= firstOf(part) && seq <= part.seq && !said.has(`${chain} ${seq}`);
   };
-  for await (const { text, isWhole } of readLines(checkpoints)) {
-    const line = isWhole ? parseLine(text) : 'broken';
+  for await (const { text } of readLines(checkpoints)) {
+    const line = parseLine(text);
     if (typeof line === 'string') continue;
     const news = headsOf(line).filter(isNews);
     if (news.length === 0) continue;

@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs';
-import { access, type FileHandle, mkdir, open, rm } from 'node:fs/promises';
+import { access, type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 
@@ -26,7 +26,7 @@ export async function* readLines(file: string, bytes = Number.POSITIVE_INFINITY)
   if (rest !== '') yield { text: rest, isWhole: false };
 }
 
-/** The last line that `read` takes for one, found from the end on; undefined when there is none. */
+/** The last line that `read` takes for one, found from the end on, unfinished or not; undefined when there is none. */
 export async function readLastLine<T>(file: string, read: (text: string) => T | undefined): Promise<T | undefined> {
   const handle = await open(file).catch(ignoreMissing);
   if (!handle) return undefined;
@@ -39,7 +39,7 @@ export async function readLastLine<T>(file: string, read: (text: string) => T | 
       const texts = bytes
         .toString('utf8')
         .split('\n')
-        .slice(from === 0 ? 0 : 1, -1);
+        .slice(from === 0 ? 0 : 1);
       for (const text of texts.reverse()) {
         const found = read(text);
         if (found !== undefined) return found;
@@ -83,6 +83,25 @@ export async function writeLines(file: string, lines: AsyncIterable<string>): Pr
     await rm(file, { force: true });
     throw thrown;
   }
+}
+
+/** The same, and under its name only when `check` does not throw at what was written: beside it, as a draft. */
+export async function writeChecked(
+  file: string,
+  lines: AsyncIterable<string>,
+  check: (draft: string) => Promise<void>,
+): Promise<void> {
+  const draft = `${file}.draft`;
+  await rm(draft, { force: true });
+  await writeLines(draft, lines);
+  try {
+    await check(draft);
+    await rename(draft, file);
+  } catch (thrown) {
+    await rm(draft, { force: true });
+    throw thrown;
+  }
+  await flushFolder(dirname(file));
 }
 
 /** The name of a new file survives a loss of power only when its folder is on the disk too. */

@@ -35,10 +35,12 @@ export function createMonths(parts: MonthParts): Months {
       const finished = await readFinishedMonths(read);
       if (finished.every(month => sealed.has(month))) return [];
       const fresh: string[] = [];
+      let anchors: Anchors | undefined;
       for (const month of finished) {
-        const anchors = await readAnchors(parts);
+        anchors ??= await readAnchors(parts);
         if (!anchors.sealOf(month)) {
           await sealMonth(parts, month, anchors);
+          anchors = undefined;
           fresh.push(month);
         }
         sealed.add(month);

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { type Anchors, createAnchors } from './anchors.ts';
 import { canonicalJson } from './canonical-json.ts';
-import { firstOf } from './extract.ts';
-import { readLines } from './line-file.ts';
+import { type ExtractEntry, firstOf, textOfEntry } from './extract.ts';
+import { type FileLine, readLines } from './line-file.ts';
 import { createVerifier, type Verifier } from './signature.ts';
 import { type Head, headsOf, isSignedLine, parseLine, type SignedLine } from './signed-line.ts';
 import { type ChainVerdict, startWalk, type Walk } from './walk.ts';
@@ -25,6 +25,15 @@ export interface ExtractVerdict {
 export async function verifyExtract(
   file: string,
   publicKey?: string,
+  onProgress?: (records: number) => void,
+): Promise<ExtractVerdict> {
+  return await verifyExtractLines(readLines(file), publicKey, onProgress);
+}
+
+/** The same for lines that are in no file yet. */
+export async function verifyExtractLines(
+  lines: AsyncIterable<FileLine>,
+  publicKey?: string,
   onProgress: (records: number) => void = () => {},
 ): Promise<ExtractVerdict> {
   const anchors = createAnchors();
@@ -36,9 +45,12 @@ export async function verifyExtract(
   let records = 0;
   let row = 0;
 
-  for await (const { text, isWhole } of readLines(file)) {
-    if (!isWhole) break;
+  for await (const { text, isWhole } of lines) {
     row += 1;
+    if (!isWhole) {
+      faults.push(`line ${row} is unfinished`);
+      break;
+    }
     const entry = parseEntry(text);
     if (row === 1) {
       verifier = entry && 'extract' in entry ? openVerifier(publicKey ?? entry.public_key) : undefined;
@@ -50,8 +62,9 @@ export async function verifyExtract(
       for (const head of headsOf(header)) parts.push({ head, walk: walkAlong(head, anchors) });
     } else if (entry && 'checkpoint' in entry) {
       const line = verifier && signedOf(entry.checkpoint, verifier);
-      if (line) anchors.add(line);
-      else faults.push(`the checkpoint in line ${row} is forged`);
+      if (!line) faults.push(`the checkpoint in line ${row} is forged`);
+      else if (records > 0) faults.push(`the checkpoint in line ${row} stands behind records`);
+      else anchors.add(line);
       checkpoints += 1;
     } else if (entry && 'record' in entry) {
       const part = parts.find(({ head }) => head.chain === entry.chain);
@@ -60,7 +73,9 @@ export async function verifyExtract(
       records += 1;
       onProgress(records);
     } else if (records > 0 || text.startsWith('{"chain":')) {
-      parts.find(({ head, walk }) => walk.seq < head.seq)?.walk.takeDamaged();
+      const open = parts.find(({ head, walk }) => walk.seq < head.seq);
+      if (open) open.walk.takeDamaged();
+      else faults.push(`line ${row} is damaged, and one too many`);
       records += 1;
     } else faults.push(`line ${row} is damaged`);
   }
@@ -77,9 +92,11 @@ const Entry = z.union([
   z.strictObject({ chain: z.string(), seq: z.int(), hash: z.string(), record: z.string() }),
 ]);
 
-function parseEntry(text: string): z.output<typeof Entry> | undefined {
+/** Only as it was written: a name that stands twice in a line would hide what a reader sees first. */
+function parseEntry(text: string): ExtractEntry | undefined {
   try {
-    return Entry.safeParse(JSON.parse(text)).data;
+    const entry = Entry.safeParse(JSON.parse(text)).data;
+    return entry && textOfEntry(entry) === text ? entry : undefined;
   } catch {
     return undefined;
   }

@@ -102,6 +102,29 @@ describe('what cannot be archived', () => {
     expect(await readdir(folder)).not.toContain(`frame-audit-${months[0]}.ndjson`);
   });
 
+  test.each([
+    ['a new chain', "'new/-', 1"],
+    ['more of a chain', "'axe/a', 99"],
+  ])('what holds %s behind the seal: nothing is signed or dropped', async (_, place) => {
+    const [first = ''] = months;
+    await root.script(`insert into audit.log (chain, seq, id, at, customer, request_id, actor, tool, phase, record, hash, month)
+      values (${place}, gen_random_uuid(), 0, 'new', '', '', '', 'call', '{}', '', '${first}-01')`);
+    const say = () => Promise.reject(new Error('signed'));
+    await expect(archiveMonth(first, parts({ say }))).rejects.toMatchObject({ name: 'AuditRefusal' });
+    expect(await readFinishedMonths(database.read)).toEqual(months);
+    await deleteFrom(first, "record = '{}'");
+    await archiveMonth(first, parts());
+  });
+
+  test('what lost a chain behind the seal and its file', async () => {
+    const [first = ''] = months;
+    await expect(archiveMonth(first, parts({ say: () => Promise.reject(new Error('killed')) }))).rejects.toThrow(
+      'killed',
+    );
+    await deleteFrom(first, "chain = 'zoo/-'");
+    await expect(archiveMonth(first, parts())).rejects.toThrow('holds less than its seal says');
+  });
+
   test('over another file', async () => {
     const [first = '', second = ''] = months;
     await archiveMonth(first, parts());
@@ -137,6 +160,29 @@ describe('killed', () => {
     expect(await database.verify()).toMatchObject({ code: 0, chains: [{ records: 16 }, { records: 8 }] });
     await archiveMonth(first, parts());
   });
+});
+
+test('a month that is dropped while the log is read, and was signed away before, is no gap', async () => {
+  const log = database.openLog();
+  await Promise.all(Array.from({ length: 600 }, () => log.append(entryOf('big'))));
+  await checkpoints.write();
+  await database.passMonths(4);
+  await createMonths(parts()).keep();
+  for (const month of months) await archiveMonth(month, parts());
+  const [last = ''] = await readFinishedMonths(database.read);
+  const dying = { ...root, script: () => Promise.reject(new Error('killed')) };
+  await expect(archiveMonth(last, parts({ owner: dying }))).rejects.toThrow('killed');
+  let pages = 0;
+  const verified = await database.verify({
+    async read(text, params) {
+      const result = await database.read(text, params);
+      if (params?.[0] === 'big/-' && ++pages === 1) await archiveMonth(last, parts());
+      return result;
+    },
+  });
+  expect(pages).toBeGreaterThan(1);
+  expect(await readFinishedMonths(database.read)).toEqual([]);
+  expect(verified).toMatchObject({ code: 0, faults: [] });
 });
 
 describe('somebody who takes a month away', () => {
@@ -199,6 +245,11 @@ test('the file of an archive that was edited, cut or lost a line is found', asyn
 });
 
 // Private
+
+async function deleteFrom(month: string, which: string): Promise<void> {
+  const part = `audit.log_${month.replace('-', '_')}`;
+  await root.script(`alter table ${part} disable trigger all; delete from ${part} where ${which}`);
+}
 
 function nextOf(month = ''): string {
   const [year = 0, number = 0] = month.split('-').map(Number);

@@ -165,14 +165,17 @@ export async function holdHead(database: AuditDatabase, chain: string) {
   await holder.query('select from audit.head where chain = $1 for update', [chain]);
   return {
     /** The backends that wait, as soon as there are so many. */
-    async waiters(count: number): Promise<number[]> {
-      for (;;) {
-        const { rows } = await observer.query(
-          "select pid from pg_stat_activity where usename = 'frame_audit' and wait_event_type = 'Lock'",
-        );
-        if (rows.length >= count) return rows.map(([pid]) => Number(pid));
-      }
-    },
+    waiters: (count: number) => readWaiters(observer, count),
     release: async () => void (await holder.query('rollback')),
   };
+}
+
+/** The backends of the log that wait for a lock, as soon as there are so many. */
+export async function readWaiters(observer: OwnerConnection, count: number): Promise<number[]> {
+  for (;;) {
+    const { rows } = await observer.query(
+      "select pid from pg_stat_activity where usename = 'frame_audit' and wait_event_type = 'Lock'",
+    );
+    if (rows.length >= count) return rows.map(([pid]) => Number(pid));
+  }
 }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { appendFile, mkdir, readFile, rename, rm, stat, symlink, unlink, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, readFile, rename, rm, stat, symlink, truncate, unlink, writeFile } from 'node:fs/promises';
 import { platform } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -41,6 +41,13 @@ async function readSigned(file = fileOf()): Promise<SignedLine[]> {
     const line = parseLine(text);
     return typeof line === 'string' ? [] : [line];
   });
+}
+
+async function remember(line: SignedLine): Promise<void> {
+  await root.query("update audit.last_checkpoint set number = $1, hash = decode($2, 'hex')", [
+    line.number,
+    hashOf(line),
+  ]);
 }
 
 const failures = () => database.observations.filter(({ kind }) => kind === 'audit-checkpoint-failed');
@@ -189,13 +196,41 @@ describe('a file that is not as it was left', () => {
     expect(await readSigned()).toHaveLength(4);
   });
 
+  test('of whose last line only the end is missing has that line, and goes on behind it', async () => {
+    const checkpoints = open();
+    for (let i = 1; i <= 4; i++) {
+      await checkpoints.write();
+      // Killed before the database heard of it, every second time.
+      const before = (await readSigned()).at(-2);
+      if (i % 2 === 0 && before) await remember(before);
+      await truncate(fileOf(), (await stat(fileOf())).size - 1);
+      expect(await verify()).toMatchObject({ code: 0, faults: [] });
+      expect(await verify({ remembered: undefined })).toMatchObject({ code: 0, faults: [] });
+    }
+    await checkpoints.write();
+    expect(await verify()).toMatchObject({ code: 0, faults: [] });
+    expect((await readSigned()).map(({ number }) => number)).toEqual([1, 2, 3, 4, 5]);
+  });
+
+  test('with a forged line at its end that has no end is forged, before and after the next one', async () => {
+    const checkpoints = open();
+    await checkpoints.write();
+    const kept = await readFile(fileOf(), 'utf8');
+    for (const text of [kept.trimEnd(), kept.trimEnd().replace('"number":1', '"number":2'), '{}', '0']) {
+      await writeFile(fileOf(), kept + text);
+      expect(await verify({ remembered: undefined })).toMatchObject({ code: 5 });
+      expect(await verify()).toMatchObject({ code: 5 });
+      await checkpoints.write();
+      expect(await verify()).toMatchObject({ code: 5 });
+      await root.query('delete from audit.last_checkpoint');
+    }
+  });
+
   test('a memory that the database lost, or that is behind, is no fault', async () => {
     const checkpoints = open();
     await checkpoints.write();
     await checkpoints.write();
-    await root.query("update audit.last_checkpoint set number = 1, hash = decode($1, 'hex')", [
-      hashOf((await readSigned())[0] as SignedLine),
-    ]);
+    await remember((await readSigned())[0] as SignedLine);
     expect(await verify()).toMatchObject({ code: 0 });
     await root.query('delete from audit.last_checkpoint');
     expect(await verify()).toMatchObject({ code: 0 });
@@ -267,6 +302,11 @@ describe('the second place', () => {
     await appendFile(secondFile(secondPlace), '{"at":1');
     await checkpoints.write();
     await untilItHas([1, 2]);
+    expect(await verify({ second: secondFile(secondPlace) })).toMatchObject({ code: 0, faults: [] });
+    await truncate(secondFile(secondPlace), (await stat(secondFile(secondPlace))).size - 1);
+    expect(await verify({ second: secondFile(secondPlace) })).toMatchObject({ code: 0, faults: [] });
+    await checkpoints.write();
+    await untilItHas([1, 2, 3]);
     expect(await verify({ second: secondFile(secondPlace) })).toMatchObject({ code: 0, faults: [] });
   });
 

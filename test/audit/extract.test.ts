@@ -171,6 +171,21 @@ describe('an extract that was changed', () => {
     ['a record stands twice', below => repeated(below), 2],
     ['the end is gone', below => lines.slice(0, lines.length - 1 - below(RECORDS - 1)), 4],
     ['all records are gone', () => lines.slice(0, signed), 4],
+    ['a text is added', () => [...lines, 'Anna was never there'], 5],
+    ['a record that is no JSON is added', () => [...lines, '{"chain":"axe/axe","seq":13'], 5],
+    ['a record with another field is added', () => [...lines, '{"chain":"axe/axe","seq":1,"note":""}'], 5],
+    ['an empty line is added', () => [...lines, ''], 5],
+    ['a checkpoint is added behind the records', () => [...lines, lines[header] ?? ''], 5],
+    ['a first line is added', () => [...lines, lines[0] ?? ''], 5],
+    ['a text is added between records', below => lines.toSpliced(signed + 1 + below(RECORDS), 0, 'Anna'), 2],
+    [
+      'a record says its text twice',
+      below => edited(below, line => line.replace('"record"', '"record":"{}","record"')),
+      2,
+    ],
+    ['a record has a space too many', below => edited(below, line => line.replace(',', ', ')), 2],
+    ['a checkpoint says its time twice', below => said(header + below(3), '"at":', '"at":1,"at":'), 5],
+    ['the first line names its key twice', () => said(0, '"public_key":', '"public_key":"","public_key":'), 5],
     ['the first line is gone', () => lines.slice(1), 5],
     ['nothing is there', () => [], 5],
     ['a checkpoint is forged', below => lines.with(header + below(3), forged()), 5],
@@ -183,6 +198,20 @@ describe('an extract that was changed', () => {
   ])('%s', async (name, change, code) => {
     const random = createRandom(name);
     for (let round = 0; round < 20; round++) expect([round, await codeOf(change(random.below))]).toEqual([round, code]);
+  });
+
+  test('at its end, whatever is left unfinished there, is found', async () => {
+    const file = join(database.dataFolder, 'changed');
+    const text = lines.map(line => `${line}\n`).join('');
+    for (const [changed, verdicts] of [
+      [text, [0, 'whole 12', 'whole 12']],
+      [`${text}{`, [1, 'whole 12', 'whole 12']],
+      [`${text}${lines.at(-1)}`, [1, 'whole 12', 'whole 12']],
+      [text.slice(0, -1), [1, 'whole 12', 'cut-off 11']],
+    ] as const) {
+      await writeFile(file, changed);
+      expect(summaryOf(await verifyExtract(file, KEY.publicKey))).toEqual(verdicts);
+    }
   });
 
   test('with another first line that says less is found', async () => {
@@ -205,6 +234,10 @@ describe('an extract that was changed', () => {
   function repeated(below: (limit: number) => number): string[] {
     const place = signed + below(lines.length - signed);
     return lines.toSpliced(place, 0, lines[place] ?? '');
+  }
+
+  function said(place: number, once: string, twice: string): string[] {
+    return lines.with(place, lines[place]?.replace(once, twice) ?? '');
   }
 
   function forged(): string {

@@ -2,7 +2,7 @@ import { appendFile, mkdir, readFile, stat, symlink, writeFile } from 'node:fs/p
 import { platform } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { appendLines, readLastLine, readLines, writeLines } from '../../src/audit/line-file.ts';
+import { appendLines, readLastLine, readLines, writeChecked, writeLines } from '../../src/audit/line-file.ts';
 import { makeDataFolder, removeDataFolder } from '../support/data-folder.ts';
 import { freshName } from '../support/postgres.ts';
 
@@ -71,6 +71,10 @@ describe('reading', () => {
     expect(await last(file)).toBe('line 1');
     await writeFile(file, 'nothing\n');
     expect(await last(file)).toBeUndefined();
+    for (const text of ['line 1\nline 2', 'line 2', `line 1\nline 2\n${'x'.repeat(300_000)}`]) {
+      await writeFile(file, text);
+      expect(await last(file)).toBe('line 2');
+    }
     await writeFile(file, `line ${'y'.repeat(200_000)}\n`);
     expect(await last(file)).toHaveLength(200_005);
   });
@@ -93,6 +97,21 @@ describe('a new file', () => {
     await writeLines(file, some());
     expect(await readFile(file, 'utf8')).toBe('line 1\n');
     await expect(writeLines(file, some())).rejects.toMatchObject({ code: 'EEXIST' });
+  });
+
+  test('that is checked is there only when the check was passed, whatever a killed process left behind', async () => {
+    const file = freshFile();
+    await writeFile(`${file}.draft`, 'lin');
+    const refuse = () => Promise.reject(new Error('not whole'));
+    await expect(writeChecked(file, some(), refuse)).rejects.toThrow('not whole');
+    await expect(writeChecked(file, some(true), async () => {})).rejects.toThrow('no more');
+    for (const name of [file, `${file}.draft`]) await expect(stat(name)).rejects.toMatchObject({ code: 'ENOENT' });
+    let draft = '';
+    await writeChecked(file, some(), async name => {
+      draft = await readFile(name, 'utf8');
+    });
+    expect([draft, await readFile(file, 'utf8')]).toEqual(['line 1\n', 'line 1\n']);
+    await expect(stat(`${file}.draft`)).rejects.toMatchObject({ code: 'ENOENT' });
   });
 
   test('is not there when it could not be written in full', async () => {

@@ -10,7 +10,15 @@ import { headsOf, parseLine, type SignedLine } from '../../src/audit/signed-line
 import { AUDIT_LOGIN } from '../../src/database/place.ts';
 import type { OwnerConnection } from '../../src/database/server.ts';
 import { freshName } from '../support/postgres.ts';
-import { type AuditDatabase, entryOf, holdHead, KEY, openAuditDatabase, readChain } from './audit-database.ts';
+import {
+  type AuditDatabase,
+  entryOf,
+  holdHead,
+  KEY,
+  openAuditDatabase,
+  readChain,
+  readWaiters,
+} from './audit-database.ts';
 
 let database: AuditDatabase;
 let root: OwnerConnection;
@@ -54,6 +62,11 @@ async function readSeals(): Promise<SignedLine[]> {
 async function tamper(script: string): Promise<void> {
   await root.script(`alter table audit.log disable trigger all; ${script};
     alter table audit.log enable always trigger append_only`);
+}
+
+async function tamperHeads(script: string): Promise<void> {
+  await root.script(`alter table audit.head disable trigger all; ${script};
+    alter table audit.head enable always trigger append_only`);
 }
 
 describe('a record', () => {
@@ -111,6 +124,54 @@ describe('a record', () => {
   });
 });
 
+describe('while a month is closed', () => {
+  test('a new chain that is not committed yet is waited for, and sealed with the others', async () => {
+    await append();
+    const appending = await database.connectAsRoot();
+    const rows = JSON.stringify([toRow(entryOf(customer, { entity: 'new' }), randomUUIDv7())]);
+    await appending.query('begin');
+    await appending.query('select audit.append($1::text::json)', [rows]);
+    await passMonth();
+    const sealing = keep();
+    await readWaiters(root, 1);
+    await appending.query('commit');
+    await sealing;
+    const seal = (await readSeals()).at(-1);
+    const ours = seal ? headsOf(seal).filter(({ chain }) => chain.startsWith(`${customer}/`)) : [];
+    expect(ours.map(({ chain }) => chain)).toEqual([`${customer}/a`, `${customer}/new`]);
+  });
+
+  test('a new chain that waits for that goes to the next month, and so does the first of all', async () => {
+    const month = await thisMonth();
+    const closing = await database.connectAsRoot();
+    await root.script('create table public.kept as select * from audit.head');
+    await tamperHeads('delete from audit.head');
+    await closing.query('begin');
+    await closing.query('lock table audit.head in exclusive mode');
+    const appending = append('new');
+    await readWaiters(root, 1);
+    await passMonth();
+    await closing.query('commit');
+    await appending;
+    await tamperHeads('insert into audit.head select * from public.kept; drop table public.kept');
+    expect(month < (await thisMonth())).toBe(true);
+    expect(await monthsOf(`${customer}/new`)).toEqual([await thisMonth()]);
+  });
+
+  test('appends to old and new chains go on, and nobody waits in a circle', async () => {
+    for (let round = 0; round < 5; round++) {
+      await passMonth();
+      await Promise.all(
+        Array.from({ length: 30 }, (_, i) =>
+          i % 10 === 0 ? database.read('select audit.close_months()') : append(`e${round * (i % 4)}`),
+        ),
+      );
+    }
+    expect(await keep()).not.toEqual([]);
+    expect((await database.verify({ customer })).code).toBe(0);
+  });
+});
+
 test('a month that is closed takes no record more, not even of a new chain with a clock that went back', async () => {
   await append();
   await passMonth();
@@ -150,6 +211,26 @@ describe('a seal', () => {
       await passMonth();
     }
     expect(await keep()).toEqual(missed);
+  });
+
+  test('that is there already costs one look at the checkpoints, however many months there are', async () => {
+    for (let i = 0; i < 3; i++) {
+      await append();
+      await passMonth();
+    }
+    await keep();
+    const asked: string[] = [];
+    const read: MonthParts['read'] = (text, params) => {
+      asked.push(text);
+      return database.read(text, params);
+    };
+    const looks = () => asked.filter(text => text.includes('audit.last_checkpoint')).length;
+    expect(await createMonths({ ...parts(), read }).keep()).toEqual([]);
+    expect(looks()).toBe(1);
+    await append();
+    await passMonth();
+    expect(await createMonths({ ...parts(), read }).keep()).toHaveLength(1);
+    expect(looks()).toBe(2);
   });
 
   test('of two slots at once is one statement', async () => {

@@ -1,9 +1,10 @@
 import { checkpointFiles } from '../../audit/checkpoint-writer.ts';
 import { type Evidence, readOwnEvidence } from '../../audit/evidence.ts';
 import { type ExtractScope, extractLines, signExtract } from '../../audit/extract.ts';
-import { writeLines } from '../../audit/line-file.ts';
+import { type FileLine, isThere, writeChecked } from '../../audit/line-file.ts';
 import { headsOf } from '../../audit/signed-line.ts';
-import { readChains, verifyAudit } from '../../audit/verify.ts';
+import { readChains, type VerifyOptions, verifyAudit } from '../../audit/verify.ts';
+import { type ExtractVerdict, verifyExtract, verifyExtractLines } from '../../audit/verify-extract.ts';
 import type { Settings } from '../../config/settings.ts';
 import type { Read } from '../../database/ledger.ts';
 import { EXIT, type Io, WrongUsage } from '../command.ts';
@@ -21,12 +22,14 @@ export async function exportLog(
   to: string | undefined,
   io: Io,
 ): Promise<number> {
+  if (to !== undefined) await refuseOther(to);
   await using database = await openDatabase({ ...settings, masterKeyMayBeCreated: false }, []);
   const read = readAudit(database.pools);
   const signer = database.checkpointKey;
   const { checkpoints } = checkpointFiles(settings.dataFolder);
-  const evidence = await readOwnEvidence(read, settings.dataFolder, signer.publicKey);
-  const fault = await findFault(read, evidence, scope);
+  const readEvidence = () => readOwnEvidence(read, settings.dataFolder, signer.publicKey);
+  const evidence = await readEvidence();
+  const fault = await findFault(read, evidence, { ...scope, readAnchors: async () => (await readEvidence()).anchors });
   if (fault !== undefined) {
     io.err(`${fault}. Nothing was exported, for an export would be signed; \`frame audit verify\` says more.`);
     return EXIT.failed;
@@ -40,11 +43,11 @@ export async function exportLog(
   }
   const onProgress = (records: number) => io.status(`${records} records written`);
   const lines = extractLines({ read, header, publicKey: signer.publicKey, checkpoints, onProgress });
-  try {
-    if (to === undefined) for await (const line of lines) io.out(line);
-    else await writeLines(to, lines).catch(thrown => explain(thrown, to));
-  } finally {
-    io.status('');
+  const missing = await writeOut(lines, to, signer.publicKey, io).finally(() => io.status(''));
+  if (missing !== undefined) {
+    const what = to === undefined ? 'What was written is not whole, do not use it' : 'Nothing was exported';
+    io.err(`${missing}. ${what}: a month may have been archived meanwhile. Run it again.`);
+    return EXIT.failed;
   }
   const records = headsOf(header).reduce((sum, { count = 0 }) => sum + count, 0);
   io.err(
@@ -57,7 +60,11 @@ export async function exportLog(
 
 // Private
 
-async function findFault(read: Read, { anchors, faults }: Evidence, scope: ExtractScope): Promise<string | undefined> {
+async function findFault(
+  read: Read,
+  { anchors, faults }: Evidence,
+  scope: ExtractScope & Pick<VerifyOptions, 'readAnchors'>,
+): Promise<string | undefined> {
   if (faults[0]) return `The checkpoints are not whole: ${faults[0]}`;
   for await (const verdict of verifyAudit(read, { ...scope, anchors })) {
     if (verdict.verdict !== 'whole') return sentenceOfChain(verdict);
@@ -65,7 +72,41 @@ async function findFault(read: Read, { anchors, faults }: Evidence, scope: Extra
   return undefined;
 }
 
-function explain(thrown: NodeJS.ErrnoException, file: string): never {
-  if (thrown.code === 'EEXIST') throw new WrongUsage(`${file} is there already.`);
-  throw thrown;
+/** What was written is verified: a month that is taken out meanwhile takes its records along. Returns what is missing. */
+async function writeOut(
+  lines: AsyncIterable<string>,
+  to: string | undefined,
+  publicKey: string,
+  io: Io,
+): Promise<string | undefined> {
+  if (to === undefined) return faultOf(await verifyExtractLines(shown(lines, io), publicKey));
+  try {
+    await writeChecked(to, lines, async draft => {
+      const fault = faultOf(await verifyExtract(draft, publicKey));
+      if (fault !== undefined) throw new NotWhole(fault);
+      await refuseOther(to);
+    });
+  } catch (thrown) {
+    if (thrown instanceof NotWhole) return thrown.message;
+    throw thrown;
+  }
+  return undefined;
+}
+
+class NotWhole extends Error {}
+
+async function refuseOther(file: string): Promise<void> {
+  if (await isThere(file)) throw new WrongUsage(`${file} is there already.`);
+}
+
+async function* shown(lines: AsyncIterable<string>, { out }: Io): AsyncGenerator<FileLine> {
+  for await (const text of lines) {
+    out(text);
+    yield { text, isWhole: true };
+  }
+}
+
+function faultOf({ faults, chains }: ExtractVerdict): string | undefined {
+  const broken = chains.find(({ verdict }) => verdict !== 'whole');
+  return faults[0] ?? (broken && sentenceOfChain(broken));
 }

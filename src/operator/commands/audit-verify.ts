@@ -40,7 +40,8 @@ export async function verifyLog(settings: Settings, asked: VerifyAsked, isJson: 
   // In this order: what is read first is the past of what is read next, however much is appended meanwhile.
   const readAll = async () => {
     const { heads, remembered } = await readLog(read);
-    return { heads, evidence: await readEvidence({ file, second, verifier, remembered }) };
+    const isCopy = asked.checkpoints !== undefined;
+    return { heads, evidence: await readEvidence({ file, second, verifier, remembered, isCopy }) };
   };
   const { heads, evidence } = await readAll();
 

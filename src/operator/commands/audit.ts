@@ -27,7 +27,7 @@ holds them against the signed checkpoints outside the database. The exit code is
 1 when there is no chain of the customer or entity that was named.
   --entity ID         this entity only
   --public-key FILE   for auditors without the master key: audit/public-key.pem of the data folder
-  --checkpoints FILE  other checkpoints than audit/checkpoints.ndjson of the data folder, such as a copy
+  --checkpoints FILE  other checkpoints than audit/checkpoints.ndjson of the data folder, such as an older copy
   --file FILE         a file of export or archive, on any machine and without a database
 export writes the records of one company, and what verifies them elsewhere. Days are in UTC, both included. Exit code 1
 when they are not whole, or none: an export is signed.

@@ -70,13 +70,15 @@ language sql security definer set search_path = pg_catalog, pg_temp as $$
   select audit.add_month(audit.this_month()), audit.add_month((audit.this_month() + interval '1 month')::date)
 $$;
 
--- After it nothing is appended to any month before this one, not even when the clock goes back.
+-- After it nothing is appended to any month before this one, not even when the clock goes back. The lock is on the table,
+-- because no lock on rows sees the head of a chain that an append has begun and not yet committed. Exclusive, so that it
+-- also waits for those who have locked a head and not yet changed it: they go first, and nobody waits in a circle.
 create function audit.close_months() returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   this_month date := audit.this_month();
 begin
-  perform from audit.head order by chain for update;
+  lock table audit.head in exclusive mode;
   update audit.head set month = this_month where month < this_month;
   perform audit.add_month(this_month);
 end $$;
@@ -88,8 +90,9 @@ language sql security definer set search_path = pg_catalog, pg_temp as $$
 $$;
 
 -- As before, and by months. All heads are locked before anything is made or looked for: in their order, so that two slots
--- never wait for each other, and so that whoever repeats an append sees what became of the first. A plan is kept from when
--- the month was empty, so the planner is told that it will not stay so.
+-- never wait for each other, and so that whoever repeats an append sees what became of the first. A new chain asks for the
+-- month again, which may have been closed while it waited. A plan is kept from when the month was empty, so the planner is
+-- told that it will not stay so.
 create or replace function audit.append(records json) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
@@ -106,7 +109,7 @@ begin
     select * into tip from audit.head where chain = name for update;
     if not found then
       insert into audit.head (chain, seq, hash, month)
-        select name, 0, '', greatest(this_month, max(month)) from audit.head on conflict do nothing;
+        select name, 0, '', greatest(audit.this_month(), max(month)) from audit.head on conflict do nothing;
       select * into strict tip from audit.head where chain = name for update;
       entered := entered || tip.month;
     elsif tip.month < this_month then
