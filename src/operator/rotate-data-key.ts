@@ -15,7 +15,7 @@ import { connectDesigner } from './connect-designer.ts';
 import type { OpenDatabase } from './open-database.ts';
 
 export interface Rotation {
-  /** False when an earlier run had made the new key and was stopped. */
+  /** False when the new key was there: of a run that was stopped, or of a gateway whose key was worn out. */
   isNew: boolean;
   /** Sealed anew by this run. */
   cells: number;
@@ -42,7 +42,8 @@ export async function rotateDataKey(parts: RotationParts): Promise<Rotation | un
   const first = await resealAll(parts, 'first');
   if (first.columns > 0) await pause(Math.max(0, begun.settledAt - performance.now()));
   const rest = await resealUntilNothingIsLeft(parts);
-  const retired = rest.broken.length > 0 ? 0 : await retire(parts, rest.from);
+  // A cell that does not open is no reason to keep a key in use: whoever mends it finds the key among the retired ones.
+  const retired = await retire(parts, rest.from);
   return { isNew: begun.isNew, cells: first.cells + rest.cells, broken: rest.broken, retired };
 }
 

@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { FrameError } from '../errors.ts';
-import { makePassingFolder } from './passing-folder.ts';
+import { makePassingFolder } from './agent/passing-folder.ts';
 import { type Ended, lastLines, runProgram } from './program.ts';
 
 /**
@@ -24,6 +24,8 @@ export interface SshOptions {
   configFile?: string | undefined;
   /** Until the machine answers. Default 5. */
   connectSeconds?: number;
+  /** Aborted: what runs is ended, and the reason is thrown. */
+  signal?: AbortSignal | undefined;
 }
 
 export interface RunOptions {
@@ -58,7 +60,7 @@ export function script<const N extends string>(...names: N[]): (text: TemplateSt
 }
 
 /** Opens nothing yet: the first script does, and the others share its connection. */
-export async function openSsh({ destination, configFile, connectSeconds = 5 }: SshOptions): Promise<Ssh> {
+export async function openSsh({ destination, configFile, connectSeconds = 5, signal }: SshOptions): Promise<Ssh> {
   // Not below TMPDIR: the name of a socket has at most 104 bytes, and macOS spends half of them on that folder.
   const folder = await makePassingFolder('/tmp', 'frame-ssh-');
   const common = [...(configFile ? ['-F', configFile] : []), '-o', `ControlPath=${folder}/%C`];
@@ -71,6 +73,7 @@ export async function openSsh({ destination, configFile, connectSeconds = 5 }: S
         input: send(lines, payload),
         timeoutSeconds,
         onLine,
+        ...(signal && { signal }),
       });
       if (ended.timedOut) throw timedOut(destination, timeoutSeconds);
       if (ended.exit === 255 || ended.exit === null) throw unreachable(destination, ended.err, configFile);

@@ -1,4 +1,4 @@
-import { FrameError, unavailable } from '../errors.ts';
+import { FrameError, unavailable, WrongConfiguration } from '../errors.ts';
 import type { Observe } from '../observe.ts';
 import { unwrap } from './data-key.ts';
 import { bookSeals, onControl, readDataKeys, type StoredKey } from './data-key-table.ts';
@@ -59,7 +59,7 @@ export function createDataKeys({ pools, folder, observe, now, limits = DATA_KEY_
     const name = nameOf(place);
     const running = reading.get(name);
     if (running) return running;
-    const started = load(place, known.get(name)).then(
+    const started = loadAgain(place, known.get(name)).then(
       loaded => {
         // Whoever forgot meanwhile must not be reminded.
         if (reading.get(name) === started) known.set(name, loaded);
@@ -73,6 +73,14 @@ export function createDataKeys({ pools, folder, observe, now, limits = DATA_KEY_
     const end = () => void (reading.get(name) === started && reading.delete(name));
     started.then(end, end);
     return started;
+  }
+
+  /** The key of the entity may have been replaced between the look at the table and the look at its file. */
+  function loadAgain(place: KeyPlace, before: Known | undefined): Promise<Known> {
+    return load(place, before).catch(thrown => {
+      if (!(thrown instanceof WrongConfiguration)) throw thrown;
+      return load(place, before);
+    });
   }
 
   async function load(place: KeyPlace, before: Known | undefined): Promise<Known> {

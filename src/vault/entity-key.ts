@@ -26,8 +26,12 @@ export function keyFileOf(folder: string, { customer, entity }: Entity): string 
 /** Those that are there: the one in force, and the one that is about to replace it. */
 export async function readEntityKeys(folder: string, entity: Entity): Promise<EntityKey[]> {
   const files = [keyFileOf(folder, entity), nextFileOf(folder, entity)];
-  const keys = await Promise.all(files.map(async file => ({ file, key: await readKeyFile(file) })));
-  return keys.flatMap(({ file, key }) => (key ? [{ id: idOf(key), file, key }] : []));
+  return (await Promise.all(files.map(read))).flatMap(key => key ?? []);
+}
+
+/** Undefined unless somebody is replacing the one in force, or was stopped while doing so. */
+export async function readNextEntityKey(folder: string, entity: Entity): Promise<EntityKey | undefined> {
+  return await read(nextFileOf(folder, entity));
 }
 
 /** The one in force; made if there is none, so never where something is wrapped already. */
@@ -69,6 +73,11 @@ async function removeDrafts(folder: string, entity: Entity): Promise<void> {
   const names = (await readdir(inFolder).catch(unlessMissing)) ?? [];
   const drafts = names.filter(name => files.some(file => isDraftOf(basename(file), name)));
   for (const draft of drafts) await rm(join(inFolder, draft), { force: true });
+}
+
+async function read(file: string): Promise<EntityKey | undefined> {
+  const key = await readKeyFile(file);
+  return key && { id: idOf(key), file, key };
 }
 
 async function make(file: string): Promise<EntityKey> {

@@ -19,14 +19,9 @@ export interface KeyStore {
  */
 export async function makeDataKeys({ pools, folder }: KeyStore, places: readonly KeyPlace[]): Promise<void> {
   const run = onControl(pools);
-  const [known, shredded] = [await readDataKeys(run), await readShredded(run)];
-  const lacking = lackingKeys(known, shredded, places);
+  const lacking = lackingKeys(await readDataKeys(run), await readShredded(run), places);
   for (const place of new Set(lacking.map(({ place }) => place))) {
-    const wrapping = known.find(key => isOfEntity(key, place));
-    const kek = wrapping ? await requireEntityKey(folder, wrapping) : await makeEntityKey(folder, place);
-    for (const { purpose } of lacking.filter(lack => lack.place === place)) {
-      await insertDataKey(run, makeDataKey(place, purpose, kek));
-    }
+    await pools.transaction(CONTROL_LOGIN, session => makeLacking(session, folder, place));
   }
 }
 
@@ -60,8 +55,13 @@ export async function replaceCellKey({ pools, folder }: KeyStore, place: KeyPlac
 
 /** The key of an entity that wraps this data key. Throws WrongConfiguration when it is not there. */
 export async function requireEntityKey(folder: string, { customer, entity, kekId }: WrappedKey): Promise<EntityKey> {
-  const keys = await readEntityKeys(folder, { customer, entity });
-  const found = keys.find(({ id }) => id === kekId);
+  const find = async () => {
+    const keys = await readEntityKeys(folder, { customer, entity });
+    return { keys, found: keys.find(({ id }) => id === kekId) };
+  };
+  const first = await find();
+  // One file may have taken the place of the other between the two looks.
+  const { keys, found } = first.found ? first : await find();
   if (found) return found;
   const file = keyFileOf(folder, { customer, entity });
   const whose = `the personal data of ${customer}/${entity} is sealed under`;
@@ -91,5 +91,15 @@ export async function readLocked(session: Session, { customer, entity }: Entity)
 }
 
 // Private
+
+/** Nobody replaces or destroys the key of the entity meanwhile; whoever did so before is heard of here. */
+async function makeLacking(session: Session, folder: string, place: KeyPlace): Promise<void> {
+  const known = await readLocked(session, place);
+  const lacking = lackingKeys(known, await readShredded(session.query), [place]);
+  if (lacking.length === 0) return;
+  const [wrapping] = known;
+  const kek = wrapping ? await requireEntityKey(folder, wrapping) : await makeEntityKey(folder, place);
+  for (const { purpose } of lacking) await insertDataKey(session.query, makeDataKey(place, purpose, kek));
+}
 
 const PURPOSES: readonly Purpose[] = ['cells', 'index'];

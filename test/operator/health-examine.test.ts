@@ -52,6 +52,25 @@ test('one that never answers, one that is refused and one that meets a defect hi
   ]);
 });
 
+test('one that is late is given up, and is no more unreachable once it has answered', async () => {
+  const reasons: unknown[] = [];
+  const { examinations } = await examine(async ({ id }, { signal, onReached } = {}) => {
+    if (id === 'c3') onReached?.();
+    if (id !== 'c3' && id !== 'c4') return machine;
+    return await new Promise((_, reject) => {
+      signal?.addEventListener('abort', () => {
+        reasons.push(signal.reason);
+        reject(signal.reason);
+      });
+    });
+  });
+  expect(examinations.slice(3, 5).map(({ machine }) => machine)).toEqual([
+    { isReached: true, sentence: 'mac-3 was reached, and gave no answer within 2 s.' },
+    { isReached: false, sentence: 'mac-4 gave no answer within 2 s.' },
+  ]);
+  expect(reasons).toHaveLength(2);
+});
+
 test('a network that is silent holds nobody up', async () => {
   const network = { ...createNetwork(), ask: () => new Promise<never>(() => {}) };
   const [first] = customers;

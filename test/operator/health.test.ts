@@ -1,8 +1,11 @@
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { createDoctorCommand } from '../../src/operator/commands/doctor.ts';
 import { createHealthCommand } from '../../src/operator/commands/health.ts';
@@ -17,6 +20,7 @@ import { makeTailscale, peerOf, statusOf, tellStatus } from './tailscale.ts';
 /** A whole machine behind real ssh and real TLS, and others that are not well in other ways. */
 const ORIGIN = 'https://axe.example.com';
 const CONNECT_SECONDS = 10;
+const MAIN = join(import.meta.dirname, '../../src/main.ts');
 const DAY_MS = 86_400_000;
 const certificate = selfSigned('axe.example.com', { to: Date.now() + 60.5 * DAY_MS });
 
@@ -195,6 +199,35 @@ describe.skipIf(!HAS_SSHD)(`frame health over ${SSHD}`, () => {
     expect(muted).toMatch(/timed out|no answer/);
     expect(fresh).toContain('frame provision fresh');
     expect(moved).toContain('Host key verification failed');
+  });
+
+  test('one that answers and then hangs holds up no process: what was begun is ended with it', {
+    timeout: 25_000,
+  }, async () => {
+    // Until its connection ends.
+    const hang = 'while kill -0 $PPID; do sleep 0.2; done';
+    const answer = 'exec sh -c "$SSH_ORIGINAL_COMMAND"';
+    const forceCommand = `case "$SSH_ORIGINAL_COMMAND" in *NODE_COMPILE_CACHE*) ${hang};; *) ${answer};; esac`;
+    const slow = await startSshd({ aliases: ['dead-mac'], forceCommand });
+    onTestFinished(() => slow.close());
+    await symlink(machine.layout.home, join(folder, 'homes/dead'));
+    onTestFinished(() => rm(join(folder, 'homes/dead')));
+    const child = spawn(process.execPath, [MAIN, 'health', 'dead', '--json'], {
+      cwd: folder,
+      env: { ...environment(), FRAME_SSH_CONFIG: slow.configFile },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    onTestFinished(() => void child.kill('SIGKILL'));
+    const [out, [exit]] = await Promise.all([text(child.stdout), once(child, 'exit')]);
+    expect(exit).toBe(1);
+    expect(JSON.parse(out)).toMatchObject([
+      {
+        state: 'degraded',
+        complaints: [{ sentence: expect.stringMatching(/^dead-mac was reached, and gave no answer/) }],
+      },
+    ]);
+    const { stdout } = await promisify(execFile)('ps', ['-e', '-ww', '-o', 'args=']);
+    expect(stdout.split('\n').filter(line => line.includes(slow.configFile))).toEqual([]);
   });
 
   test('frame doctor asks the machine too, and tells its faults from those before it', async () => {

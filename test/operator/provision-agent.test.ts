@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { open, readdir, readFile, readlink, symlink } from 'node:fs/promises';
+import { open, readdir, readFile, readlink, rm, symlink } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { parseEnv, promisify } from 'node:util';
 import { gunzipSync } from 'node:zlib';
@@ -357,6 +357,16 @@ describe('what a person must do', () => {
   });
 });
 
+test('a slot starts on a disk where no file can be made', async () => {
+  await machine.provision();
+  await machine.write('releases/one/src/main.ts', '');
+  await machine.write('releases/one/node_modules/.bin/node', '#!/bin/sh\necho it serves\n', 0o755);
+  await symlink('../../releases/one', join(machine.home, 'slots/blue/release'));
+  await symlink('nowhere/began', join(machine.home, 'slots/blue/began'));
+  await rm(join(machine.home, 'slots/blue/hold'), { force: true });
+  expect(await pasted(machine, 'sh bin/run-slot blue 4710')).toBe('it serves\n');
+});
+
 describe('logs', () => {
   const SMALL = 'a line\n';
   const LARGE = 'x'.repeat(21_000_000);
@@ -376,6 +386,17 @@ describe('logs', () => {
     expect(await machine.mode('log/blue.log.1.gz')).toBe('600');
     const newest = gunzipSync(await readFile(`${log}.1.gz`)).toString();
     expect(newest.slice(0, 20)).toBe(`${SMALL}round 7 xxxxx`);
+  });
+
+  test('that cannot be copied stay whole, and push no good copy out', async () => {
+    await machine.provision();
+    await machine.write('log/blue.log', LARGE);
+    for (const n of [1, 5]) await machine.write(`log/blue.log.${n}.gz`, `copy ${n}`);
+    await machine.write('bin/gzip', '#!/bin/sh\necho half; exit 1\n', 0o755);
+    await pasted(machine, 'PATH="$PWD/bin:$PATH" sh bin/rotate-logs');
+    expect((await machine.read('log/blue.log')).length).toBe(LARGE.length);
+    for (const n of [1, 5]) expect(await machine.read(`log/blue.log.${n}.gz`)).toBe(`copy ${n}`);
+    expect(await machine.mode('log/blue.log.new.gz')).toBeUndefined();
   });
 
   test('that are small stay as they are', async () => {

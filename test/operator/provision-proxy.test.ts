@@ -1,14 +1,17 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { symlink } from 'node:fs/promises';
+import { readdir, symlink, utimes } from 'node:fs/promises';
 import { createServer, request, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as pause } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { isAlive } from '../../src/database/embedded-process.ts';
+import { layoutOf } from '../../src/operator/agent/layout.ts';
 import type { HostFacts, Provisioning } from '../../src/operator/agent/protocol.ts';
+import { refusalOf } from '../../src/operator/agent/refusal.ts';
+import { restartProxy, runningProxy } from '../../src/operator/agent/restart-proxy.ts';
 import { servicesInclude } from '../../src/operator/provision/services-include.ts';
 import { findCaddies } from '../support/caddy.ts';
 import { failuresOf, startLoad } from '../support/flip-load.ts';
@@ -29,7 +32,7 @@ afterEach(() => machine[Symbol.asyncDispose]());
 describe.each(caddies)('$title', ({ file }) => {
   const programs = { caddy: file ?? '' };
   const provision = (request: Partial<Provisioning> = {}, dryRun = false) =>
-    machine.provision({ ports, ...request }, { programs, dryRun });
+    machine.provision({ ports, supervisor: 'systemd', ...request }, { programs, dryRun });
 
   describe.skipIf(!file)('files for it', () => {
     test.each<[string, Partial<Provisioning['proxy']>]>([
@@ -44,10 +47,19 @@ describe.each(caddies)('$title', ({ file }) => {
         const { exit, refusal, done } = await provision({ proxy: { ...proxy, ...changed }, env: { A: 'b' } }, dryRun);
         expect({ exit, done }).toEqual({ exit: 2, done: [] });
         expect(refusal?.message).toMatch(/^Caddy cannot use .*nothing was changed\. \S/);
-        expect(refusal?.message).not.toContain('.check-');
+        expect(refusal?.message).not.toMatch(/[.-]check-/);
       }
       expect(await machine.read('proxy/Caddyfile')).toBe(before);
       expect(await machine.read('shared/env')).not.toContain('A=b');
+    });
+
+    test('what a killed look left behind is removed by the next one', async () => {
+      await provision();
+      for (const name of ['.check-old', '.check-young']) await machine.write(`${name}/proxy/services.caddy`, '');
+      await utimes(join(machine.home, '.check-old'), 1000, 1000);
+      await provision();
+      const names = (await readdir(machine.home)).filter(name => name.startsWith('.check-'));
+      expect(names).toEqual(['.check-young']);
     });
 
     test('a home that its configuration cannot name is refused, too', async () => {
@@ -131,7 +143,7 @@ describe.each(caddies)('$title', ({ file }) => {
       supervised.letItBe();
       const agent = Promise.withResolvers<number>();
       const killed = machine.provision(
-        { ports, proxy: await proxyWith({ vault: service.address }) },
+        { ports, supervisor: 'systemd', proxy: await proxyWith({ vault: service.address }) },
         { programs, started: agent.resolve },
       );
       await until(async () => !isAlive(old));
@@ -139,6 +151,50 @@ describe.each(caddies)('$title', ({ file }) => {
       expect(await get(ports.proxy, '/vault/', {})).toMatchObject({ status: 200 });
       process.kill(await agent.promise, 'SIGKILL');
       expect((await killed).exit).toBeNull();
+      await until(() =>
+        get(ports.proxy, '/vault/', {}).then(
+          () => false,
+          () => true,
+        ),
+      );
+    });
+
+    test('wait where nobody is known to start it again: a person is told how', async () => {
+      await using service = await startService('vault');
+      await provision({ supervisor: 'none' });
+      await using supervised = await superviseProxy(machine, ports, file ?? '');
+      const pid = await machine.read('proxy/pid');
+      const proxy = await proxyWith({ vault: service.address });
+      const { done, left } = await provision({ supervisor: 'none', proxy });
+      expect(done).toEqual(['proxy/services.caddy  changed']);
+      const { commands } = left.find(({ sentence }) => sentence.includes('files of before')) ?? { commands: [] };
+      expect(commands).toEqual([
+        `kill ${pid.trim()}`,
+        `sh ${machine.home}/bin/run-proxy ${ports.blue} ${ports.green} ${ports.proxy}`,
+      ]);
+      expect(supervised.starts()).toBe(1);
+      expect(await machine.read('proxy/pid')).toBe(pid);
+      process.kill(Number(pid), 'SIGTERM');
+      await until(async () => (await machine.read('proxy/pid')) !== pid);
+      const after = await provision({ supervisor: 'none', proxy });
+      expect(after.left.filter(({ sentence }) => sentence.includes('files of before'))).toEqual([]);
+    });
+
+    test('are served by the stand-in when nobody starts it again, until a person ends that', async () => {
+      await using service = await startService('vault');
+      await provision();
+      await using supervised = await superviseProxy(machine, ports, file ?? '');
+      await provision({ proxy: await proxyWith({ vault: service.address }), restartProxy: false });
+      const layout = layoutOf(machine.home);
+      const old = await runningProxy(layout);
+      supervised.letItBe();
+      vi.stubEnv('PATH', `${join(file ?? '', '..')}:/usr/bin:/bin`);
+      onTestFinished(() => void vi.unstubAllEnvs());
+      const failure = await restartProxy(layout, ports, old ?? { pid: 0, started: '' }, 1_000).catch(refusalOf);
+      expect(failure).toMatchObject({ code: 'deploy/failed', hint: expect.stringContaining('Then end the stand-in') });
+      expect(await get(ports.proxy, '/vault/', {})).toMatchObject({ status: 200 });
+      const [, standIn] = /process (\d+)\.$/.exec(typeof failure === 'string' ? '' : failure.message) ?? [];
+      process.kill(Number(standIn), 'SIGTERM');
       await until(() =>
         get(ports.proxy, '/vault/', {}).then(
           () => false,

@@ -145,7 +145,7 @@ describe('units that have changed', () => {
       commands: ['sudo systemctl enable --now frame-blue.service frame-proxy.service'],
     });
     expect(wake('launchd', ['green']).commands).toEqual([
-      'sudo launchctl bootstrap system /Library/LaunchDaemons/ai.frame.green.plist',
+      'sudo launchctl bootstrap system /Library/LaunchDaemons/ai.frame.green.plist || sudo launchctl kickstart -k system/ai.frame.green',
     ]);
   });
 

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { appendFile, chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type FrameError, toFrameError } from '../../src/errors.ts';
 import { runProgram } from '../../src/operator/program.ts';
@@ -113,6 +113,36 @@ test('the same commit is the same bytes, built twice at once, at another place, 
   expect(await leftovers(data.path)).toEqual([here.id]);
   expect(await readdir(join(data.path, 'modules', nameOf(THIS_PLATFORM)))).toHaveLength(1);
 }, 120_000);
+
+test('a laptop whose git turns line ends around builds the same bytes', async () => {
+  await using data = await makeFolder();
+  const here = await build();
+  await writeFile(join(data.path, 'attributes'), '*.ts text eol=crlf\n');
+  const root = join(data.path, 'clone');
+  await repository.git('clone', '--quiet', '--config', 'core.autocrlf=true', '.', root);
+  const git = (...args: string[]) => runProgram('git', args, { cwd: root });
+  await git('config', 'core.attributesFile', join(data.path, 'attributes'));
+  expect(await readFile(join(root, 'src/main.ts'), 'utf8')).toContain('\r\n');
+  await linkModules(data.path);
+  const there = await build({ root, dataFolder: data.path, allowUnpushed: true });
+  expect(there.folder).not.toBe(here.folder);
+  expect(there.file).toEqual(here.file);
+}, 120_000);
+
+test('npm runs on the Node that it came with, not on ours', async () => {
+  await using data = await makeFolder();
+  await writeFile(join(data.path, 'npm'), '#!/bin/sh\necho "$PATH" >&2; exit 1\n', { mode: 0o755 });
+  const own = join(import.meta.dirname, '../../node_modules/.bin');
+  const path = process.env.PATH;
+  process.env.PATH = [own, data.path, own, path].join(delimiter);
+  try {
+    const { message } = await failureOf(build({ dataFolder: data.path }));
+    expect(message.split('\n').at(-1)?.split(delimiter)).toContain(data.path);
+    expect(message).not.toContain(own);
+  } finally {
+    process.env.PATH = path;
+  }
+});
 
 test('for another machine it has the Node of that machine, and nothing of this one', async () => {
   const platform: Platform = { os: 'darwin', cpu: 'arm64' };

@@ -1,16 +1,31 @@
+import { execFile } from 'node:child_process';
 import { randomBytes, randomUUID } from 'node:crypto';
-import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  copyFile,
+  mkdir,
+  mkdtemp,
+  open as openFile,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { CONTROL_LOGIN, type Place } from '../../src/database/place.ts';
 import { WrongConfiguration } from '../../src/errors.ts';
 import type { Observation } from '../../src/observe.ts';
 import { checkDataKeys } from '../../src/vault/check-data-keys.ts';
-import { onControl, readDataKeys, setKeyState } from '../../src/vault/data-key-table.ts';
+import { onControl, readDataKeys, type StoredKey, setKeyState } from '../../src/vault/data-key-table.ts';
 import { createDataKeys, type DataKeyLimits } from '../../src/vault/data-keys.ts';
 import { keyFileOf, makeNextEntityKey } from '../../src/vault/entity-key.ts';
-import { type KeyStore, makeDataKeys, replaceCellKey } from '../../src/vault/make-data-keys.ts';
+import { type KeyStore, makeDataKeys, replaceCellKey, requireEntityKey } from '../../src/vault/make-data-keys.ts';
+import type { KeyPlace } from '../../src/vault/place-keys.ts';
 import { rotateEntityKey } from '../../src/vault/rotate-entity-key.ts';
 import { announceKeys, shareDataKeys } from '../../src/vault/share-data-keys.ts';
 import { shredEntity } from '../../src/vault/shred.ts';
@@ -60,6 +75,26 @@ function open(limits = LIMITS, folder = store.folder) {
   return { keys, clock, observed };
 }
 
+/** Another place of the same entity, without keys. */
+async function addDev(): Promise<KeyPlace> {
+  await control(`insert into frame.environments (customer, entity, environment, database_name, schema_name)
+    values ('axe', 'axe', 'dev', 'frame_axe', 'axe_dev') on conflict do nothing`);
+  return { ...place, environment: 'dev' };
+}
+
+/** Somebody does something before this transaction, counted from 0, of whoever works with this store. */
+function between(transaction: number, deed: () => Promise<unknown>): KeyStore {
+  let count = 0;
+  const pools: KeyStore['pools'] = {
+    query: home.pools.query,
+    async transaction(login, work, options) {
+      if (count++ === transaction) await deed();
+      return await home.pools.transaction(login, work, options);
+    },
+  };
+  return { ...store, pools };
+}
+
 const sealOnce = async (keys: ReturnType<typeof open>['keys'], text = 'ada') =>
   (await keys.of(place, 1)).seal(CELL, text);
 
@@ -93,9 +128,7 @@ describe('keys are made', () => {
   });
 
   test('a new environment of an entity that has lost its key file gets nothing', async () => {
-    const dev = { ...place, environment: 'dev' as const };
-    await control(`insert into frame.environments (customer, entity, environment, database_name, schema_name)
-      values ('axe', 'axe', 'dev', 'frame_axe', 'axe_dev') on conflict do nothing`);
+    const dev = await addDev();
     await rm(file);
     await expect(makeDataKeys(store, [place, dev])).rejects.toThrow(WrongConfiguration);
     expect(await readDataKeys(onControl(home.pools), dev)).toEqual([]);
@@ -375,6 +408,77 @@ describe('the key of the entity is replaced', () => {
     await expect(rotateEntityKey(store, place)).rejects.toThrow(WrongConfiguration);
   });
 
+  test('killed after the commit, by whatever the next run finishes', async () => {
+    await expect(
+      rotateEntityKey(
+        between(1, () => Promise.reject(new Error('killed'))),
+        place,
+      ),
+    ).rejects.toThrow('killed');
+    expect((await readdir(dirname(file))).sort()).toEqual(['axe.key', 'axe.next.key']);
+    await checkDataKeys(store, [place]);
+    expect(await rotateEntityKey(store, place)).toBe(2);
+    expect(await readdir(dirname(file))).toEqual(['axe.key']);
+    await checkDataKeys(store, [place]);
+  });
+
+  test('and whoever gives a place its first keys meanwhile wraps them by the one that is there then', async () => {
+    const dev = await addDev();
+    await makeDataKeys(
+      between(0, () => rotateEntityKey(store, place)),
+      [dev],
+    );
+    await checkDataKeys(store, [place, dev]);
+    // And by the next one, before that is in force.
+    await control(`delete from frame.data_keys where environment = 'dev'`);
+    await rotateEntityKey(
+      between(1, () => makeDataKeys(store, [dev])),
+      place,
+    );
+    expect(await readdir(dirname(file))).toEqual(['axe.key']);
+    await checkDataKeys(store, [place, dev]);
+  });
+
+  test('by many at once, who all end well', async () => {
+    const dev = await addDev();
+    const rotations = Array.from({ length: 4 }, () => rotateEntityKey(store, place));
+    await Promise.all([...rotations, makeDataKeys(store, [place, dev]), makeDataKeys(store, [dev])]);
+    expect(await readdir(dirname(file))).toEqual(['axe.key']);
+    await checkDataKeys(store, [place, dev]);
+  });
+
+  test('between the look at the table and the look at the file, and nobody finds that wrong', async () => {
+    const sealed = await sealOnce(open().keys);
+    const rotating = (): KeyStore => {
+      let isRotated = false;
+      const query: KeyStore['pools']['query'] = async (...asked) => {
+        const result = await home.pools.query(...asked);
+        if (!isRotated) await rotateEntityKey(store, place);
+        isRotated = true;
+        return result;
+      };
+      return { ...store, pools: { ...home.pools, query } };
+    };
+    await checkDataKeys(rotating(), [place]);
+    const keys = createDataKeys({ ...rotating(), now: () => 0, observe: () => {} });
+    expect((await keys.of(place)).open(CELL, sealed)).toEqual({ text: 'ada' });
+  });
+
+  test('while its files are being read, which are read again then', async () => {
+    const [key] = await rows();
+    const content = await readFile(file);
+    await rename(file, `${file}.new`);
+    // The one in force is opened before it is replaced and read after it; the next one is gone by then.
+    await promisify(execFile)('mkfifo', ['-m', '600', file]);
+    const found = requireEntityKey(store.folder, key as StoredKey);
+    const old = await openFile(file, 'w');
+    await rename(`${file}.new`, file);
+    await old.writeFile(`${randomBytes(32).toString('base64')}\n`);
+    await old.close();
+    expect((await found).id).toBe(key?.kekId);
+    expect(await readFile(file)).toEqual(content);
+  });
+
   test('while data keys are made, none is lost', async () => {
     const kid = (await cellKey())?.kid ?? 0;
     await Promise.all([rotateEntityKey(store, place), replaceCellKey(store, place, kid)]);
@@ -413,6 +517,26 @@ describe('an entity is shredded', () => {
     expect(await rows()).toEqual([]);
     expect(await rotateEntityKey(store, place)).toBe(0);
     expect(await readdir(dirname(file))).toEqual([]);
+  });
+
+  test('and nobody who was about to make or replace keys leaves any', async () => {
+    const dev = await addDev();
+    await makeDataKeys(
+      between(0, () => shredEntity(store, place)),
+      [dev],
+    );
+    expect(await readDataKeys(onControl(home.pools))).toEqual([]);
+    expect(await readdir(dirname(file))).toEqual([]);
+    for (const step of [0, 1]) {
+      await control('delete from frame.shredded_entities');
+      await makeDataKeys(store, [place]);
+      await rotateEntityKey(
+        between(step, () => shredEntity(store, place)),
+        place,
+      );
+      expect(await rows()).toEqual([]);
+      expect(await readdir(dirname(file))).toEqual([]);
+    }
   });
 
   test('and that can be repeated, also where only half was done', async () => {

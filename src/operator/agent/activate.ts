@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { bringBackCustomers, isNewText, isUnsettled, keepCustomers, putCustomers } from './customers.ts';
@@ -8,6 +8,7 @@ import { type Ended, type Undertaking, type Wish, whileLocked } from './locked.t
 import { askReady } from './loopback.ts';
 import { readCounts } from './metrics.ts';
 import { look, type Outlook, requireRoom } from './outlook.ts';
+import { makePassingFolder } from './passing-folder.ts';
 import type { Activated, Activation } from './protocol.ts';
 import { findRelease, requireRelease } from './release-file.ts';
 import { check } from './release-programs.ts';
@@ -18,22 +19,22 @@ import { proveServing, takeOver } from './take-over.ts';
 
 /** A release that was uploaded comes into the idle slot, is proven there, and takes over. */
 export const activate: Deed<'activate'> = (request, scene) =>
-  whileLocked(scene, wishOf(request), async undertaking => {
-    const outlook = await look(scene);
-    const holdsIt = outlook.live?.release === request.id;
-    const isLive = holdsIt && (undertaking.resumed !== undefined || (await servesWell(scene, outlook)));
-    const target = isLive ? outlook.live?.slot : outlook.idle;
-    const before = undertaking.resumed ?? { from: outlook.live?.release, before: outlook.live?.slot };
-    Object.assign(undertaking.facts, { target, from: before.from, before: before.before });
-    const parts = { scene, undertaking, outlook, request };
-    return await orAsBefore(parts, async () => {
+  whileLocked(scene, wishOf(request), undertaking =>
+    orAsBefore(scene, undertaking, async () => {
+      const outlook = await look(scene);
+      const holdsIt = outlook.live?.release === request.id;
+      const isLive = holdsIt && (undertaking.resumed !== undefined || (await servesWell(scene, outlook)));
+      const target = isLive ? outlook.live?.slot : outlook.idle;
+      const before = undertaking.resumed ?? { from: outlook.live?.release, before: outlook.live?.slot };
+      Object.assign(undertaking.facts, { target, from: before.from, before: before.before });
+      const parts = { scene, undertaking, outlook, request };
       await preflight(parts);
       if (isLive) return await stayLive(parts);
       await putAndMigrate(parts);
       await stage({ ...parts, release: request.id, limits: request.limits });
       return request.promote ? await promoteIt(parts) : stagedOnly(parts);
-    });
-  });
+    }),
+  );
 
 // Private
 
@@ -68,7 +69,21 @@ async function preflight({ scene, undertaking: { steps }, outlook, request }: Pa
   });
   // Before the upload, a dry run finds no release here that could check anything.
   if (scene.dryRun && !(await findRelease(scene.layout, id))) return await steps.run('check', id, async () => {});
-  await steps.look('check', () => withFile(customers, file => check(scene.layout, id, file)));
+  await steps.look('check', () =>
+    withFile(customers, async file => {
+      await check(scene.layout, id, file);
+      await checkWithLive({ scene, outlook, request }, file);
+    }),
+  );
+}
+
+/** Staged only, the new text comes to the release that serves on, and must not keep it from starting after a crash. */
+async function checkWithLive({ scene, outlook, request }: Omit<Parts, 'undertaking'>, file: string): Promise<void> {
+  const { live } = outlook;
+  if (request.promote || !live || live.release === request.id) return;
+  if (!(await isNewText(scene.layout, request.customers))) return;
+  const hint = `${live.release} serves on, with this file. Without --no-promote both come at once.`;
+  await check(scene.layout, live.release, file, hint);
 }
 
 async function putAndMigrate({ scene, undertaking, outlook, request }: Parts): Promise<void> {
@@ -93,20 +108,25 @@ async function warnOfNoWayBack({ layout, tell }: Scene, { live }: Outlook, id: s
 
 /** Whoever serves in the end decides which customers.yaml stays. */
 async function orAsBefore(
-  { scene: { layout, dryRun }, undertaking: { steps, facts } }: Parts,
+  { layout, dryRun }: Scene,
+  { steps, facts }: Undertaking,
   work: () => Promise<Ended<Activated>>,
 ): Promise<Ended<Activated>> {
-  const settle = async (isGood: boolean) => {
+  const settle = async (isGood: () => Promise<boolean> | boolean) => {
     if (dryRun || !(await isUnsettled(layout))) return;
-    const note = isGood ? 'the new customers.yaml stays' : 'customers.yaml is the one before';
-    await steps.finish('settle', note, () => (isGood ? keepCustomers(layout) : bringBackCustomers(layout)));
+    await steps.undo('settle', 'shared/customers.yaml', async () => {
+      const stays = await isGood();
+      await (stays ? keepCustomers(layout) : bringBackCustomers(layout));
+      return stays ? 'the new customers.yaml stays' : 'customers.yaml is the one before';
+    });
   };
   try {
     const ended = await work();
-    await settle(true);
+    await settle(() => true);
     return ended;
   } catch (thrown) {
-    await settle(facts.target !== facts.before && (await liveSlot(layout)) === facts.target);
+    const hasTakenOver = facts.target !== undefined && facts.target !== facts.before;
+    await settle(async () => hasTakenOver && (await liveSlot(layout)) === facts.target);
     throw thrown;
   }
 }
@@ -141,7 +161,7 @@ function stagedOnly({ outlook: { idle, live }, request: { id } }: Parts): Ended<
 }
 
 async function withFile<T>(text: string, work: (file: string) => Promise<T>): Promise<T> {
-  const folder = await mkdtemp(join(tmpdir(), 'frame-check-'));
+  const folder = await makePassingFolder(tmpdir(), 'frame-check-');
   try {
     const file = join(folder, 'customers.yaml');
     await writeFile(file, text, { mode: 0o600 });

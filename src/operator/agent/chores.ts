@@ -41,7 +41,7 @@ export function handOver(
 export function wake(supervisor: 'launchd' | 'systemd', names: readonly Runner[]): Chore {
   const commands =
     supervisor === 'launchd'
-      ? names.map(name => `sudo launchctl bootstrap system ${UNIT_FOLDERS.launchd}/ai.frame.${name}.plist`)
+      ? names.map(wakeOnLaunchd)
       : [`sudo systemctl enable --now ${names.map(name => `frame-${name}.service`).join(' ')}`];
   const logs = names.map(name => `log/${name}.log`).join(', ');
   return {
@@ -50,12 +50,25 @@ export function wake(supervisor: 'launchd' | 'systemd', names: readonly Runner[]
   };
 }
 
+/** Where no supervisor does it. */
+export function startByHand({ home }: Machine, ports: HostFacts['ports'], name: Runner): string {
+  const [script, ...args] =
+    name === 'proxy' ? ['run-proxy', ports.blue, ports.green, ports.proxy] : ['run-slot', name, ports[name]];
+  return `sh ${quote(`${home}/bin/${script}`)} ${args.join(' ')}`;
+}
+
 /** A word for a shell. */
 export function quote(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
 // Private
+
+/** One that is loaded and crashes cannot be loaded again. */
+function wakeOnLaunchd(name: Runner): string {
+  const load = `sudo launchctl bootstrap system ${UNIT_FOLDERS.launchd}/ai.frame.${name}.plist`;
+  return `${load} || sudo launchctl kickstart -k system/ai.frame.${name}`;
+}
 
 const RUNNERS = [...SLOTS, 'proxy'] as const;
 
@@ -80,14 +93,10 @@ async function choresOfCaddy(caddy: string | undefined): Promise<Chore[]> {
 const WHOLE_ANSWERS_SINCE = 9;
 
 /** Without a supervisor, nobody but a person knows how they are kept alive; those that run are. */
-async function runThem(layout: Layout, { home }: Machine, { ports }: HostFacts): Promise<Chore[]> {
+async function runThem(layout: Layout, machine: Machine, { ports }: HostFacts): Promise<Chore[]> {
   const asleep = await findAsleep(layout);
   if (asleep.length === 0) return [];
-  const commands = asleep.map(name => {
-    const [script, ...args] =
-      name === 'proxy' ? ['run-proxy', ports.blue, ports.green, ports.proxy] : ['run-slot', name, ports[name]];
-    return `sh ${quote(`${home}/bin/${script}`)} ${args.join(' ')}`;
-  });
+  const commands = asleep.map(name => startByHand(machine, ports, name));
   return [{ sentence: 'Keep these running; each is to be started again whenever it ends:', commands }];
 }
 

@@ -17,15 +17,18 @@ export const cleanup: Deed<'cleanup'> = ({ keep, force }, scene) =>
     const { releases, kept } = await sortReleases(layout, keep);
     const leftovers = await findLeftovers(layout);
     const agents = await findOldAgents(layout);
-    const removed = [...releases, ...leftovers, ...agents];
+    // Leftovers first: one may have the name that a release gets on its way out.
+    const removed = [...leftovers, ...releases, ...agents];
     for (const path of removed) await steps.run('remove', path, () => removeWhole(join(layout.home, path)));
     return { answer: { removed, kept }, reason: removed.length > 0 ? `removed ${removed.join(', ')}` : undefined };
   });
 
 // Private
 
-/** Long enough for an upload, and for the time between an upload and its activation. */
+/** Nobody works on it any more. */
 const GRACE_MS = 3_600_000;
+/** One upload may take a day, and whoever sends a release to many machines activates it after the last one. */
+const UNUSED_GRACE_MS = 2 * 86_400_000;
 const AGENTS_KEPT = 3;
 
 /** Paths below the home of what goes, ids of what stays. */
@@ -33,7 +36,9 @@ async function sortReleases(layout: Layout, keep: number): Promise<{ releases: s
   const here = await listReleases(layout);
   const used = inOrderOfUse(await readHistory(layout.history)).filter(id => here.includes(id));
   const linked = await Promise.all(SLOTS.map(slot => releaseOf(layout, slot)));
-  const fresh = await Promise.all(here.map(async id => !used.includes(id) && (await isYoung(layout.release(id)))));
+  const fresh = await Promise.all(
+    here.map(async id => !used.includes(id) && (await isYoung(layout.release(id), UNUSED_GRACE_MS))),
+  );
   const last = keep > 0 ? used.filter(id => !linked.includes(id)).slice(-keep) : [];
   const stays = (id: string, index: number) => linked.includes(id) || last.includes(id) || fresh[index];
   return {
@@ -71,7 +76,11 @@ async function findOldAgents({ agents }: Layout): Promise<string[]> {
 /** Under its own name it is whole or not there: whoever is killed in between leaves a `*.partial`. */
 async function removeWhole(path: string): Promise<void> {
   const going = path.endsWith('.partial') ? path : `${path}.removed.partial`;
-  if (going !== path) await rename(path, going);
+  if (going !== path) {
+    // Of one that was killed: not empty, it would be in the way.
+    await rm(going, { recursive: true, force: true });
+    await rename(path, going);
+  }
   await rm(going, { recursive: true, force: true });
 }
 
@@ -79,8 +88,8 @@ async function namesIn(folder: string): Promise<string[]> {
   return await readdir(folder).catch(() => []);
 }
 
-async function isYoung(path: string): Promise<boolean> {
-  return Date.now() - (await changedAt(path)) < GRACE_MS;
+async function isYoung(path: string, graceMs = GRACE_MS): Promise<boolean> {
+  return Date.now() - (await changedAt(path)) < graceMs;
 }
 
 async function changedAt(path: string): Promise<number> {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Deed } from './deed.ts';
+import { type Deed, Refused } from './deed.ts';
 import { logSince } from './gate.ts';
 import { readHistory } from './history.ts';
 import type { Layout, Slot } from './layout.ts';
@@ -17,7 +17,7 @@ import { hasOldEnv, isHeld, liveSlot, releaseOf, runnerOf } from './slots.ts';
 export const inspect: Deed<'inspect'> = async (_, { layout }) => {
   const host = await readHost(layout.host);
   const [live, blue, green, releases, proxy, disk, lock, history, files, variables] = await Promise.all([
-    liveSlot(layout),
+    liveSlot(layout).catch(asNone),
     inspectSlot(layout, 'blue', host.ports.blue),
     inspectSlot(layout, 'green', host.ports.green),
     listReleases(layout),
@@ -50,8 +50,8 @@ const LOG_LINES = 10;
 
 async function inspectSlot(layout: Layout, slot: Slot, port: number): Promise<SlotState> {
   const [release, runner, held, ready, oldEnv] = await Promise.all([
-    releaseOf(layout, slot),
-    runnerOf(layout, slot),
+    releaseOf(layout, slot).catch(asNone),
+    runnerOf(layout, slot).catch(asNone),
     isHeld(layout, slot),
     askReady(port),
     hasOldEnv(layout, slot),
@@ -65,6 +65,11 @@ async function inspectSlot(layout: Layout, slot: Slot, port: number): Promise<Sl
     ...(ready && oldEnv && { oldEnv }),
     ...(isUnwell && { log: await lastLog(layout, slot) }),
   };
+}
+
+/** A link that says nothing keeps others from changing things, not from being looked at. */
+function asNone(thrown: unknown): undefined {
+  if (!(thrown instanceof Refused)) throw thrown;
 }
 
 async function lastLog(layout: Layout, slot: Slot): Promise<string[]> {

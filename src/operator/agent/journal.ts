@@ -25,6 +25,11 @@ export interface Facts {
   migrated?: string;
 }
 
+/** What it says beside who wrote it and when. */
+export function factsOf({ from, to, target, before, migrated }: Facts): Facts {
+  return { from, to, target, before, migrated };
+}
+
 export async function writeJournal(layout: Layout, journal: Journal): Promise<void> {
   await writeWhole(layout.journal, JSON.stringify(journal));
 }

@@ -6,7 +6,7 @@ import { type Lock, takeLock } from './lock.ts';
 import type { Command, HistoryLine } from './protocol.ts';
 import { setRight } from './recover.ts';
 import { liveRelease } from './slots.ts';
-import { createSteps, type Steps } from './steps.ts';
+import { type Begin, createSteps, type Steps } from './steps.ts';
 
 /** What a verb that changes this machine works with, while it alone does so. */
 export interface Undertaking {
@@ -49,38 +49,56 @@ export async function whileLocked<T>(
   const started = performance.now();
   const record = async (id: string | undefined, result: HistoryLine['result'], reason?: string) => {
     const ms = Math.round(performance.now() - started);
-    const live = await liveRelease(layout);
+    // A line without it is better than none.
+    const live = await liveRelease(layout).catch(() => undefined);
     const { from, to } = facts;
     await appendHistory(layout.history, { id, at, by, verb: wish.verb, from, to, live, result, ms, reason });
   };
 
   // What went wrong first is what people must hear; a full disk may be the reason for both.
-  const hideNothing = () => scene.tell({ kind: 'warning', sentence: 'The history could not be written.' });
+  const hideNothing = () => {
+    scene.tell({ kind: 'warning', sentence: 'The history could not be written.' });
+    return false;
+  };
+
+  const warnOfRest = () => scene.tell({ kind: 'warning', sentence: 'The journal could not be removed.' });
 
   const lock = await takeLock(layout.lock, { ...wish, by }).catch(async thrown => {
-    if (thrown instanceof Refused) await record(undefined, 'refused', reasonOf(thrown));
+    if (thrown instanceof Refused) await record(undefined, 'refused', reasonOf(thrown)).catch(hideNothing);
     throw thrown;
   });
-  const begin = async (step: string) => {
+  const begin: Begin = async (step, isVital) => {
     await requireLock(lock, step);
     const stepAt = new Date().toISOString();
-    await writeJournal(layout, { ...facts, id: lock.token, verb: wish.verb, by, at, step, stepAt });
+    await writeJournal(layout, { ...facts, id: lock.token, verb: wish.verb, by, at, step, stepAt }).catch(thrown => {
+      if (!isVital) throw thrown;
+      scene.tell({ kind: 'warning', sentence: `The step \`${step}\` could not be written down: ${reasonOf(thrown)}.` });
+    });
   };
+  const steps = createSteps(scene, begin);
+  // Until then, the journal on the disk is that of a dead one.
+  let isRight = false;
+  let isOver = false;
   try {
     const resumed = await setRight(scene, wish, lock);
-    const steps = createSteps(scene, begin);
+    isRight = true;
+    Object.assign(facts, resumed);
     const working = work({ steps, facts, resumed });
     const ended = working.finally(() => leaveDatabaseFit(scene, steps, facts, wish.migrateSeconds ?? 300));
     const { answer, result = 'ok', reason } = await ended;
     await requireLock(lock, 'end');
     await record(lock.token, result, reason);
+    isOver = true;
     return answer;
   } catch (thrown) {
     // Whoever broke our lock has written our line.
-    if (await lock.isHeld()) await record(lock.token, resultOf(thrown), reasonOf(thrown)).catch(hideNothing);
+    if (!(await lock.isHeld())) throw thrown;
+    const isWritten = await record(lock.token, resultOf(thrown), reasonOf(thrown)).then(() => true, hideNothing);
+    isOver = isRight && isWritten && !steps.isOwing();
     throw thrown;
   } finally {
-    if (await lock.isHeld()) await removeJournal(layout);
+    // Else whoever comes next reads there what is left to do.
+    if (isOver && (await lock.isHeld())) await removeJournal(layout).catch(warnOfRest);
     await lock.release();
   }
 }

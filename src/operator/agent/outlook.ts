@@ -20,11 +20,13 @@ export interface Outlook {
   counts?: Counts;
 }
 
+/** @throws Refused when it cannot be told who serves: a first deploy would end them, and going back shut everybody out. */
 export async function look({ layout }: Scene): Promise<Outlook> {
   const host = await readHost(layout.host);
   const slot = await liveSlot(layout);
-  const release = slot && (await releaseOf(layout, slot));
-  if (!slot || !release) return { host, idle: slot ? otherSlot(slot) : 'blue' };
+  if (!slot) return { host, idle: 'blue' };
+  const release = await releaseOf(layout, slot);
+  if (!release) throw withoutRelease(slot);
   return { host, live: { slot, release }, idle: otherSlot(slot), counts: await readCounts(host.ports[slot]) };
 }
 
@@ -83,6 +85,15 @@ export async function readHost(file: string): Promise<HostFacts> {
 }
 
 // Private
+
+function withoutRelease(slot: Slot): Refused {
+  return new Refused({
+    code: 'deploy/refused',
+    message: `The slot ${slot} serves, but its link slots/${slot}/release is missing: nobody can tell what would be gone back to.`,
+    hint: `Link it to the release that it runs: \`ln -s ../../releases/RELEASE slots/${slot}/release\`.`,
+    exit: 2,
+  });
+}
 
 function notProvisioned(missing: string): Refused {
   return new Refused({

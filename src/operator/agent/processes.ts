@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
+import { codeOf, isMissing } from './durable.ts';
 
 /** One process, and no other that gets its number later. */
 export interface Life {
@@ -9,7 +10,10 @@ export interface Life {
   started: string;
 }
 
-/** Undefined for one that is no more. */
+/**
+ * Undefined for one that is no more.
+ * @throws when this system cannot be asked now: whoever took that for dead would break the lock of a living one
+ */
 export async function lifeOf(pid: number, platform = process.platform): Promise<Life | undefined> {
   const started = await startOf(pid, platform);
   return started === undefined ? undefined : { pid, started };
@@ -22,7 +26,7 @@ export async function isAlive({ pid, started }: Life): Promise<boolean> {
 /** Empty when there is none. */
 export async function commandLineOf(pid: number, platform = process.platform): Promise<string> {
   if (platform !== 'linux') return await ps(pid, ['command']);
-  return (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).replaceAll('\0', ' ').trim();
+  return ((await readProc(`${pid}/cmdline`)) ?? '').replaceAll('\0', ' ').trim();
 }
 
 /** False when it is gone already. */
@@ -44,13 +48,21 @@ async function startOf(pid: number, platform: NodeJS.Platform): Promise<string |
 
 /** Ticks since the boot, so the boot belongs to it. */
 async function startOnLinux(pid: number): Promise<string | undefined> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+  const stat = (await readProc(`${pid}/stat`)) ?? '';
   // The second field is the name of the program, in brackets, and may hold anything.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   const [state, ticks] = [fields[0], fields[19]];
   if (!ticks || state === 'Z' || state === 'X') return undefined;
-  const boot = await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => '');
+  const boot = (await readProc('sys/kernel/random/boot_id')) ?? '';
   return `${ticks} ${boot.trim()}`;
+}
+
+/** Undefined when there is no such process, or none any more while it is read. */
+async function readProc(path: string): Promise<string | undefined> {
+  return await readFile(`/proc/${path}`, 'utf8').catch(thrown => {
+    if (isMissing(thrown) || codeOf(thrown) === 'ESRCH') return undefined;
+    throw thrown;
+  });
 }
 
 async function startFromPs(pid: number): Promise<string | undefined> {
@@ -62,8 +74,14 @@ async function startFromPs(pid: number): Promise<string | undefined> {
 async function ps(pid: number, columns: readonly string[]): Promise<string> {
   const env = { PATH: process.env.PATH, LC_ALL: 'C', TZ: 'UTC' };
   const flags = ['-ww', ...columns.flatMap(column => ['-o', `${column}=`]), '-p', `${pid}`];
-  return await promisify(execFile)('ps', flags, { env }).then(
+  return await promisify(execFile)('ps', flags, { env, timeout: PS_MS, killSignal: 'SIGKILL' }).then(
     ({ stdout }) => stdout.trim(),
-    () => '',
+    thrown => {
+      // So it says that there is none; else it was not asked at all, or did not answer.
+      if (thrown.code === 1) return '';
+      throw new Error(`\`ps\` does not say whether process ${pid} lives: ${thrown.message.trim()}`, { cause: thrown });
+    },
   );
 }
+
+const PS_MS = 10_000;

@@ -3,6 +3,7 @@ import { readHistory } from './history.ts';
 import { whileLocked } from './locked.ts';
 import { look } from './outlook.ts';
 import { requireRelease } from './release-file.ts';
+import { checkShared } from './release-programs.ts';
 import { isHeld, releaseOf } from './slots.ts';
 import { prove } from './stage.ts';
 import { refuseStepBack } from './step-back.ts';
@@ -17,13 +18,16 @@ export const promote: Deed<'promote'> = ({ limits, force }, scene) =>
     const release = await releaseOf(layout, idle);
     const facts = { from: live?.release, to: release, target: idle, before: live?.slot };
     Object.assign(undertaking.facts, facts);
-    await undertaking.steps.look('preflight', async () => {
-      if (!release || (await isHeld(layout, idle))) throw nothingStaged(idle, release);
-    });
     if (!release) throw nothingStaged(idle, release);
+    const file = await undertaking.steps.look('preflight', async () => {
+      if (await isHeld(layout, idle)) throw nothingStaged(idle, release);
+      const found = await requireRelease(layout, release);
+      await checkShared(layout, release);
+      return found;
+    });
     await warnOfGoingBack(scene, idle, release);
     const parts = { scene, undertaking, outlook, limits };
-    await refuseStepBack(scene, undertaking, await requireRelease(layout, release), limits.migrateSeconds);
+    await refuseStepBack(scene, undertaking, file, limits.migrateSeconds);
     await prove({ ...parts, release });
     return { answer: await takeOver({ ...parts, target: { slot: idle, release }, before: live }) };
   });

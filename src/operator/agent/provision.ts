@@ -2,7 +2,7 @@ import { readFile, realpath } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { type Changes, trackChanges } from './changes.ts';
-import { choresOfMachine } from './chores.ts';
+import { choresOfMachine, startByHand } from './chores.ts';
 import { type Deed, Refused, type Scene } from './deed.ts';
 import { findProgram } from './find-program.ts';
 import type { Layout } from './layout.ts';
@@ -58,7 +58,7 @@ export const provision: Deed<'provision'> = async (request, scene) => {
       return prepared.left;
     });
     await step('shared', () => writeShared(layout, request, newUrl, changes));
-    left.push(...(await refreshProxy(layout, request, host, { steps, changes, tell: scene.tell })));
+    left.push(...(await refreshProxy(layout, request, host, machine, { steps, changes, tell: scene.tell })));
     left.push(...(await choresOfMachine(layout, machine, host, caddy)));
     return { answer: { host, ...machine, done: [...changes.done], left } };
   });
@@ -93,12 +93,19 @@ async function writeFiles(
 async function refreshProxy(
   layout: Layout,
   { restartProxy: mayRestart, customer }: Provisioning,
-  { ports }: HostFacts,
+  { ports, supervisor }: HostFacts,
+  machine: Machine,
   { steps, changes, tell }: { steps: Steps; changes: Changes; tell: Scene['tell'] },
 ): Promise<Chore[]> {
   const running = await runningProxy(layout);
   const isOutdated = changes.done.some(line => line.startsWith('proxy/')) || (await isProxyOutdated(layout));
   if (!running || !isOutdated) return [];
+  if (supervisor === 'none') {
+    // It may be that nobody starts it again.
+    const sentence =
+      'The proxy runs with its files of before. End it when event streams may end, and start it anew unless something does so by itself:';
+    return [{ sentence, commands: [`kill ${running.pid}`, startByHand(machine, ports, 'proxy')] }];
+  }
   if (!mayRestart) {
     const sentence =
       'The proxy runs with its files of before. Let it start anew when event streams may end for a moment:';

@@ -1,9 +1,10 @@
-import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Changes } from './changes.ts';
 import { Refused } from './deed.ts';
 import { type Layout, layoutOf } from './layout.ts';
+import { makePassingFolder } from './passing-folder.ts';
 import { runProgram } from './programs.ts';
 import type { HostFacts, Provisioning } from './protocol.ts';
 
@@ -18,7 +19,7 @@ export async function checkProxyFiles(
   { home, dryRun }: { home: string; dryRun: boolean },
 ): Promise<void> {
   // Below the home, if that may be: its name stands in the configuration then, with whatever letters are in it.
-  const folder = await mkdtemp(join(dryRun ? tmpdir() : home, '.check-'));
+  const folder = await (dryRun ? makePassingFolder(tmpdir(), 'frame-check-') : makePassingFolder(home, '.check-'));
   try {
     const { caddyfile, services } = layoutOf(folder);
     await mkdir(join(folder, 'proxy'));

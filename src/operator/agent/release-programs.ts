@@ -7,12 +7,21 @@ import { readSecrets } from './secrets.ts';
 /** The release's own `frame check` and `frame migrate`, run as its slot would run: same variables, same files. */
 
 /** @throws Refused (2) with every mistake, when the release does not accept this customers.yaml or this machine's files. */
-export async function check(layout: Layout, release: string, customersFile: string): Promise<void> {
+export async function check(layout: Layout, release: string, customersFile: string, hint?: string): Promise<void> {
   const { exit, output } = await run(layout, release, ['check'], CHECK_SECONDS, customersFile);
   if (exit === 0) return;
   const mistakes = nameShortly(output, customersFile);
   if (exit !== 2) throw failed(`\`check\` of the release ${release} ${howItEnded(exit)}.`, mistakes);
-  throw refused(`The release ${release} does not accept the configuration of this machine:\n${mistakes}`);
+  throw refused(`The release ${release} does not accept the configuration of this machine:\n${mistakes}`, hint);
+}
+
+/**
+ * Of a release that shall serve again: shared/customers.yaml may be newer than its roles, and a process that began before
+ * it would not come back after a crash.
+ * @throws Refused (2)
+ */
+export async function checkShared(layout: Layout, release: string): Promise<void> {
+  await check(layout, release, layout.customers, 'Deploy a customers.yaml that it accepts, or a newer release.');
 }
 
 /** @throws Refused: (2) when the database has what this release does not know, (75) when another migration is at work. */
@@ -83,8 +92,8 @@ function howItEnded(exit: number | undefined): string {
   return exit === undefined ? 'did not come to its end' : `failed (exit code ${exit})`;
 }
 
-function refused(message: string): Refused {
-  return new Refused({ code: 'deploy/refused', message, exit: 2 });
+function refused(message: string, hint?: string): Refused {
+  return new Refused({ code: 'deploy/refused', message, hint, exit: 2 });
 }
 
 function failed(message: string, output: string): Refused {

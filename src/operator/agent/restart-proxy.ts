@@ -22,21 +22,30 @@ export async function runningProxy(layout: Layout): Promise<Life | undefined> {
  * The one restart that there is, for new routes: Caddy reads its files only when it starts, and a reload would lose more.
  * A second Caddy listens on the same port meanwhile; where that cannot be, requests are refused for a moment. Event
  * streams end, and what is being opened in the moment when the old one closes its socket is reset. Resolves to a note.
+ * @throws Refused when nobody starts it again: the second Caddy, the last that listens, then stays.
  */
-export async function restartProxy(layout: Layout, ports: HostFacts['ports'], old: Life): Promise<string> {
-  const standIn = await startStandIn(layout, ports);
+export async function restartProxy(
+  layout: Layout,
+  ports: HostFacts['ports'],
+  old: Life,
+  withinMs = RESTART_MS,
+): Promise<string> {
+  const isThereTwice = async () => (await countListeners(ports.proxy)) > 1;
+  const isAlone = (await countListeners(ports.proxy)) === 1;
+  const standIn = isAlone ? await startStandIn(layout, ports, isThereTwice) : undefined;
   const started = performance.now();
-  try {
-    signal(old, 'SIGTERM');
-    const isBack = async () => {
-      const next = await runningProxy(layout);
-      if (!next || next.pid === old.pid) return false;
-      return standIn ? (await countListeners(ports.proxy)) > 1 : await isPortOpen(ports.proxy);
-    };
-    if (!(await until(isBack, RESTART_MS))) throw notBack(ports.proxy);
-  } finally {
-    standIn?.stdin?.end();
+  signal(old, 'SIGTERM');
+  const isBack = async () => {
+    const next = await runningProxy(layout);
+    if (!next || next.pid === old.pid) return false;
+    return standIn ? await isThereTwice() : await isPortOpen(ports.proxy);
+  };
+  if (!(await until(isBack, withinMs).catch(() => false))) {
+    const isServed = standIn !== undefined || (await isPortOpen(ports.proxy));
+    const last = isServed ? standIn : await startStandIn(layout, ports, () => isPortOpen(ports.proxy));
+    throw notBack(ports.proxy, last && letStay(last));
   }
+  standIn?.stdin?.end();
   await standInEnded(standIn);
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   return standIn ? 'a second one stood in meanwhile' : `nobody listened for up to ${seconds} s`;
@@ -48,12 +57,16 @@ export async function restartProxy(layout: Layout, ports: HostFacts['ports'], ol
 const RESTART_MS = 40_000;
 const START_MS = 5_000;
 
-/** Ends with its standard input, so that it never outlives this process, however that ends. */
-const STAND_IN = '"$@" & caddy=$!; read -r _; kill "$caddy"; wait "$caddy"';
+/** Ends with its standard input, so that it outlives this process only when it is told to, however that ends. */
+const STAND_IN =
+  '"$@" & caddy=$!; trap \'kill "$caddy"\' TERM; read -r word; [ "$word" = stay ] || kill "$caddy"; wait "$caddy"';
 
-/** Undefined when two cannot listen on one port here. */
-async function startStandIn(layout: Layout, ports: HostFacts['ports']): Promise<ChildProcess | undefined> {
-  if ((await countListeners(ports.proxy)) !== 1) return undefined;
+/** Undefined when it does not come to serve: two may not be able to listen on one port here. */
+async function startStandIn(
+  layout: Layout,
+  ports: HostFacts['ports'],
+  isServing: () => Promise<boolean>,
+): Promise<ChildProcess | undefined> {
   const args = ['/bin/sh', layout.runProxy, `${ports.blue}`, `${ports.green}`, `${ports.proxy}`];
   const child = spawn('/bin/sh', ['-c', STAND_IN, 'stand-in', ...args], {
     // A session of its own: a hang-up of the connection to the laptop must not end it too early.
@@ -63,10 +76,17 @@ async function startStandIn(layout: Layout, ports: HostFacts['ports']): Promise<
   });
   child.on('error', () => {});
   child.stdin?.on('error', () => {});
-  if (await until(async () => (await countListeners(ports.proxy)) > 1, START_MS)) return child;
+  if (await until(isServing, START_MS)) return child;
   child.stdin?.end();
   await standInEnded(child);
   return undefined;
+}
+
+/** Its number, for whoever ends it one day. */
+function letStay(standIn: ChildProcess): number | undefined {
+  standIn.stdin?.end('stay\n');
+  standIn.unref();
+  return standIn.pid;
 }
 
 async function standInEnded(child: ChildProcess | undefined): Promise<void> {
@@ -86,11 +106,13 @@ async function countListeners(port: number): Promise<number> {
   return out.split('\n').filter(Boolean).length;
 }
 
-function notBack(port: number): Refused {
+function notBack(port: number, standIn: number | undefined): Refused {
+  const serves = standIn === undefined ? '' : ` A stand-in serves with them meanwhile, process ${standIn}.`;
+  const thenEnd = standIn === undefined ? '' : ` Then end the stand-in: kill ${standIn}`;
   return new Refused({
     code: 'deploy/failed',
-    message: `The proxy was ended for its new routes, and nobody started it again on port ${port}.`,
-    hint: 'Start its daemon; `frame provision` says how.',
+    message: `The proxy was ended for its new routes, and nobody started it again on port ${port}.${serves}`,
+    hint: `Start its daemon; \`frame provision\` says how.${thenEnd}`,
     exit: 1,
   });
 }

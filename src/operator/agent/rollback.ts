@@ -5,6 +5,7 @@ import { whileLocked } from './locked.ts';
 import { askReady } from './loopback.ts';
 import { look, requireVariables } from './outlook.ts';
 import { requireRelease } from './release-file.ts';
+import { checkShared } from './release-programs.ts';
 import { hasOldEnv, isHeld, releaseOf } from './slots.ts';
 import { prove, type Staging, stage } from './stage.ts';
 import { refuseStepBack } from './step-back.ts';
@@ -28,7 +29,9 @@ export const rollback: Deed<'rollback'> = ({ to, limits, force }, scene) =>
     }
     const file = await undertaking.steps.look('preflight', async () => {
       await requireVariables(layout, outlook.host);
-      return await requireRelease(layout, release);
+      const found = await requireRelease(layout, release);
+      await checkShared(layout, release);
+      return found;
     });
     const staging = { scene, undertaking, outlook, release, limits };
     if (!(await isWarm(staging))) {

@@ -5,8 +5,13 @@ cd "$(dirname "$0")/../log" || exit 1
 umask 077
 for log in *.log; do
   [ "$(wc -c <"$log")" -gt 20000000 ] || continue
-  for older in 4 3 2 1; do
-    [ ! -e "$log.$older.gz" ] || mv "$log.$older.gz" "$log.$((older + 1)).gz"
-  done
-  gzip -c "$log" >"$log.1.gz" && : >"$log"
+  # Whole before a good copy makes room for it: a disk may be full.
+  if gzip -c "$log" >"$log.new.gz"; then
+    for older in 4 3 2 1; do
+      [ ! -e "$log.$older.gz" ] || mv "$log.$older.gz" "$log.$((older + 1)).gz"
+    done
+    mv "$log.new.gz" "$log.1.gz" && true >"$log"
+  else
+    rm -f "$log.new.gz"
+  fi
 done

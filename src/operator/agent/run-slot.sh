@@ -13,5 +13,5 @@ release=$(cd "slots/$slot/release" && pwd -P) || exit 1
 export FRAME_SLOT="$slot" FRAME_LISTEN="127.0.0.1:$port" FRAME_DATA="$home/state/data"
 export FRAME_CONFIG="$release/config" FRAME_CUSTOMERS="$home/shared/customers.yaml"
 export FRAME_MASTER_KEY_FILE="$home/shared/master.key"
-: >"slots/$slot/began"
+touch "slots/$slot/began" || :
 exec "$release/node_modules/.bin/node" --env-file="$home/shared/env" "$release/src/main.ts" serve

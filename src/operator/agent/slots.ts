@@ -1,19 +1,29 @@
 import { readlink, realpath, rm, stat, writeFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { Refused } from './deed.ts';
-import { codeOf, readIfThere, replaceLink } from './durable.ts';
+import { codeOf, isMissing, readIfThere, replaceLink } from './durable.ts';
 import type { Layout, Slot } from './layout.ts';
-import { SLOTS } from './layout.ts';
+import { otherSlot, SLOTS } from './layout.ts';
 import { isPortOpen } from './loopback.ts';
 import { commandLineOf, isAlive, type Life, lifeOf, signal } from './processes.ts';
 import { until } from './until.ts';
 
 /** The two slots as they lie on the disk. Nothing is remembered: whoever asks gets what is there now. */
 
-/** Undefined when the link is missing or leads to no slot. */
+/**
+ * Undefined when the link is missing or leads nowhere: then the proxy finds nobody either. However it is written, it
+ * leads where the proxy follows it to.
+ * @throws Refused when nobody can tell: to take that for "none" would be to end whoever serves.
+ */
 export async function liveSlot(layout: Layout): Promise<Slot | undefined> {
-  const target = await linkedFrom(layout.live);
-  return SLOTS.find(slot => target === `../slots/${slot}`);
+  try {
+    const target = await whereTo(layout.live);
+    if (target === undefined) return undefined;
+    for (const slot of SLOTS) if ((await whereTo(layout.slot(slot).folder)) === target) return slot;
+    throw new Error(`it leads to ${target}, which is no slot`);
+  } catch (thrown) {
+    throw unclear('state/live', 'which slot serves', thrown);
+  }
 }
 
 /** The id of the release that serves. */
@@ -22,10 +32,17 @@ export async function liveRelease(layout: Layout): Promise<string | undefined> {
   return slot && (await releaseOf(layout, slot));
 }
 
-/** The id of the release that this slot is linked to. */
+/**
+ * The id of the release that this slot is linked to.
+ * @throws Refused when it is no link that can be read
+ */
 export async function releaseOf(layout: Layout, slot: Slot): Promise<string | undefined> {
-  const target = await linkedFrom(layout.slot(slot).release);
-  return target === undefined ? undefined : basename(target);
+  try {
+    return basename(await readlink(layout.slot(slot).release));
+  } catch (thrown) {
+    if (isMissing(thrown)) return undefined;
+    throw unclear(`slots/${slot}/release`, `which release ${slot} runs`, thrown);
+  }
 }
 
 export async function isHeld(layout: Layout, slot: Slot): Promise<boolean> {
@@ -34,7 +51,7 @@ export async function isHeld(layout: Layout, slot: Slot): Promise<boolean> {
 
 /** Whoever runs this slot now: run-slot while it waits, then the gateway. Undefined when nobody of ours does. */
 export async function runnerOf(layout: Layout, slot: Slot): Promise<Life | undefined> {
-  const pid = Number((await readIfThere(layout.slot(slot).pid))?.trim());
+  const pid = await writtenPid(layout, slot);
   const life = await lifeOf(pid);
   return life && (await isOurs(layout, slot, pid)) ? life : undefined;
 }
@@ -45,8 +62,9 @@ export async function hasOldEnv(layout: Layout, slot: Slot): Promise<boolean> {
   return began !== undefined && env !== undefined && env > began;
 }
 
-/** Makes the slot wait: afterwards its process is gone and nobody listens on its port. */
+/** Makes the slot wait: afterwards its process is gone and nobody listens on its port. Never the one that serves. */
 export async function hold(layout: Layout, slot: Slot, port: number, stopSeconds: number): Promise<void> {
+  if ((await liveSlot(layout)) === slot) throw new Error(`${slot} serves: it must not be held.`);
   await createHold(layout.slot(slot).hold);
   const runner = await runnerOf(layout, slot);
   if (runner && !(await waits(layout, slot, runner))) await end(runner, stopSeconds);
@@ -82,8 +100,26 @@ export async function flip(layout: Layout, slot: Slot | undefined): Promise<void
 const PORT_MS = 5000;
 const KILL_MS = 5000;
 
-async function linkedFrom(link: string): Promise<string | undefined> {
-  return await readlink(link).catch(() => undefined);
+/** Undefined when nothing is there, or at the end of the links that begin there. */
+async function whereTo(path: string): Promise<string | undefined> {
+  return await realpath(path).catch(thrown => {
+    if (isMissing(thrown)) return undefined;
+    throw thrown;
+  });
+}
+
+function unclear(link: string, what: string, thrown: unknown): Refused {
+  const why = thrown instanceof Error ? thrown.message : String(thrown);
+  return new Refused({
+    code: 'deploy/refused',
+    message: `The link ${link} on this machine does not say ${what}: ${why}.`,
+    hint: 'Somebody else has changed it: put it right by hand, then try again.',
+    exit: 2,
+  });
+}
+
+async function writtenPid(layout: Layout, slot: Slot): Promise<number> {
+  return Number((await readIfThere(layout.slot(slot).pid))?.trim());
 }
 
 /** An older hold stays as it is: its age says who came after it. */
@@ -96,16 +132,27 @@ async function createHold(file: string): Promise<void> {
 async function writtenAt(file: string): Promise<bigint | undefined> {
   return await stat(file, { bigint: true }).then(
     ({ mtimeNs }) => mtimeNs,
-    () => undefined,
+    thrown => {
+      if (isMissing(thrown)) return undefined;
+      throw thrown;
+    },
   );
 }
 
-/** A number in a file proves nothing: after a restart of the machine it may be anybody's. */
+/** A number in a file proves nothing: after a restart of the machine it may be anybody's, the other slot's too. */
 async function isOurs(layout: Layout, slot: Slot, pid: number): Promise<boolean> {
   const line = await commandLineOf(pid);
   const home = await realpath(layout.home);
-  const isWaiting = [home, layout.home].some(folder => line.includes(`${folder}/bin/run-slot ${slot} `));
-  return isWaiting || (line.includes(`${home}/releases/`) && line.includes('/src/main.ts serve'));
+  if ([home, layout.home].some(folder => line.includes(`${folder}/bin/run-slot ${slot} `))) return true;
+  const release = await releaseOf(layout, slot);
+  if (release === undefined || !line.includes(`${home}/releases/${release}/src/main.ts serve`)) return false;
+  return (await writtenPid(layout, otherSlot(slot))) !== pid || (await isNewer(layout, slot));
+}
+
+/** Of two files with one number, the older is left from a process that is no more. */
+async function isNewer(layout: Layout, slot: Slot): Promise<boolean> {
+  const [ours, others] = await Promise.all([slot, otherSlot(slot)].map(each => writtenAt(layout.slot(each).pid)));
+  return ours !== undefined && (others === undefined || ours > others);
 }
 
 /**

@@ -31,7 +31,7 @@ export async function stage(staging: Staging): Promise<void> {
     await steps.run('start', slot, () => letGo(layout, slot));
     await prove(staging, since);
   } catch (thrown) {
-    await steps.finish('hold', `${slot} ends again; traffic never moved`, stop);
+    await steps.undo('hold', `${slot} ends again; traffic never moved`, stop);
     throw thrown;
   }
 }

@@ -8,12 +8,26 @@ export interface Steps {
   run(step: string, note: string, work: () => Promise<unknown>): Promise<void>;
   /** The same, also when the process was told to end: without it things would be left half done. */
   finish(step: string, note: string, work: () => Promise<unknown>): Promise<void>;
+  /** The same, on a way back: also when it cannot be written down, for a full disk may be why one goes back. */
+  undo(step: string, note: string, work: () => Promise<unknown>): Promise<void>;
+  /** Did a way back fail? Then it is left to whoever comes next. */
+  isOwing(): boolean;
   skip(step: string, note: string): void;
 }
 
-export function createSteps({ tell, dryRun, stop }: Scene, begin: (step: string) => Promise<void>): Steps {
-  async function perform<T>(step: string, note: string | undefined, work: () => Promise<T>): Promise<T> {
-    await begin(step);
+/** Writes a step down, or throws and it is not done; what is `vital` is done even when it could not be written. */
+export type Begin = (step: string, isVital: boolean) => Promise<void>;
+
+export function createSteps({ tell, dryRun, stop }: Scene, begin: Begin): Steps {
+  let isOwing = false;
+
+  async function perform<T>(
+    step: string,
+    note: string | undefined,
+    work: () => Promise<T>,
+    isVital = false,
+  ): Promise<T> {
+    await begin(step, isVital);
     tell({ kind: 'step', step, state: 'begun', note });
     const started = performance.now();
     const told = (state: 'done' | 'failed', ended = note) =>
@@ -28,9 +42,9 @@ export function createSteps({ tell, dryRun, stop }: Scene, begin: (step: string)
     }
   }
 
-  async function finish(step: string, note: string, work: () => Promise<unknown>): Promise<void> {
+  async function finish(step: string, note: string, work: () => Promise<unknown>, isVital = false): Promise<void> {
     if (dryRun) tell({ kind: 'step', step, state: 'planned', note });
-    else await perform(step, note, work);
+    else await perform(step, note, work, isVital);
   }
 
   return {
@@ -42,7 +56,14 @@ export function createSteps({ tell, dryRun, stop }: Scene, begin: (step: string)
       refuseIfStopped(step, stop);
       await finish(step, note, work);
     },
-    finish,
+    finish: (step, note, work) => finish(step, note, work),
+    async undo(step, note, work) {
+      await finish(step, note, work, true).catch(thrown => {
+        isOwing = true;
+        throw thrown;
+      });
+    },
+    isOwing: () => isOwing,
     skip: (step, note) => tell({ kind: 'step', step, state: 'skipped', note }),
   };
 }

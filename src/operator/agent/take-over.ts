@@ -87,7 +87,7 @@ async function goBack({ scene, undertaking, outlook, target, before }: TakeOver,
     });
   }
   const back = before ? `${before.slot} serves again` : 'nothing serves, as before';
-  await undertaking.steps.finish('revert', back, () => flip(scene.layout, before?.slot));
+  await undertaking.steps.undo('revert', back, () => flip(scene.layout, before?.slot));
   return new Refused({
     code: 'deploy/reverted',
     message: `${release} took over and went back: ${fault}.`,

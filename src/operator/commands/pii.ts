@@ -19,7 +19,8 @@ export const piiCommand = defineCommand({
 status says for every environment which key seals its personal data, where the key file of its entity is, and for every
 sealed column how many cells which keys have sealed. Exit code 1 when a key file is missing or wrong, or cells do not open.
 rotate makes new keys, while everybody works on. Killed, it leaves nothing that does not open, and the next run goes on.
-Exit code 75 when another one is at work, 1 when cells do not open: their key is kept then.
+It says so when it only finished what was begun before: run it again for a new key. Exit code 75 when another one is at
+work, 1 when cells do not open, which are named and left as they are (old keys are kept).
   --kek               of the entity: the file is replaced and the data keys are wrapped anew; quick, changes no row
   --dek               of the data: every sealed value is sealed anew
   --entity ID         this entity only`,
@@ -134,9 +135,10 @@ async function rotateDeks(
 function sentencesOf(name: string, rotation: Rotation | undefined): string[] {
   if (!rotation) return [`${name}  has no data keys`];
   const { isNew, cells, broken, retired } = rotation;
-  const begun = isNew ? 'a new key' : 'the new key of the run that was stopped';
+  const begun = isNew ? 'a new key' : 'no new key was made, for this finished what was begun before';
   return [
     `${name}  ${begun}: ${number(cells)} cells sealed anew, ${retired} old ${retired === 1 ? 'key' : 'keys'} retired`,
+    ...(isNew ? [] : ['  Run it again for a new key.']),
     ...broken.map(cell => `  DOES NOT OPEN  ${cell}`),
   ];
 }

@@ -1,9 +1,11 @@
+import { FrameError } from '../../errors.ts';
 import type { Inspection } from '../agent/protocol.ts';
 import { daysLeft, faultOf } from '../doctor/certificate.ts';
 import { judgeGateway } from '../doctor/gateway.ts';
 import { type Network, NoAnswer, toNoAnswer } from '../doctor/network.ts';
 import { inLanes } from '../remote/lanes.ts';
 import { verdictOn } from '../remote/outcome.ts';
+import type { Patience } from '../remote/reach.ts';
 import type { Hosted } from '../remote/whom.ts';
 import type { Examination, Outside, Unasked } from './examination.ts';
 import type { Inspect } from './inspect.ts';
@@ -40,17 +42,26 @@ async function examine(customer: Hosted, means: Means): Promise<Omit<Examination
   const { host, origin } = customer;
   const seconds = means.connectSeconds + MORE_SECONDS;
   const late = `no answer within ${seconds} s.`;
+  const tooLate = new AbortController();
+  let isReached = false;
+  const onReached = () => {
+    isReached = true;
+  };
+  const inside = lookInside(customer, means, { signal: tooLate.signal, onReached });
   const lookOutside = async () => origin && lookFromOutside(customer, origin, means);
   const [machine, outside] = await Promise.all([
-    within(seconds, lookInside(customer, means), { isReached: false, sentence: `${host} gave ${late}` }),
-    within(seconds, lookOutside(), { fault: `From here, ${origin} gave ${late}` }),
+    within(seconds, inside, () => {
+      tooLate.abort(new FrameError('deploy/unreachable', `${host} gave ${late}`));
+      return { isReached, sentence: isReached ? `${host} was reached, and gave ${late}` : `${host} gave ${late}` };
+    }),
+    within(seconds, lookOutside(), () => ({ fault: `From here, ${origin} gave ${late}` })),
   ]);
   return { customer, machine, outside: outside || undefined };
 }
 
-async function lookInside(customer: Hosted, { inspect }: Means): Promise<Inspection | Unasked> {
+async function lookInside(customer: Hosted, { inspect }: Means, patience: Patience): Promise<Inspection | Unasked> {
   try {
-    return await inspect(customer);
+    return await inspect(customer, patience);
   } catch (thrown) {
     const { result, failure } = verdictOn(thrown);
     return { isReached: result !== 'unreachable', sentence: failure.message, hint: failure.hint };
@@ -77,9 +88,9 @@ async function lookAtCertificate(origin: string, network: Network, now: number):
   return { daysLeft: daysLeft(shown, now), until: shown.validTo, fault: faultOf(shown, hostname, now)?.seen };
 }
 
-/** Whoever is late is waited for no longer; what they began ends by itself. */
-async function within<T>(seconds: number, work: Promise<T>, instead: T): Promise<T> {
+/** Whoever is late is waited for no longer. */
+async function within<T>(seconds: number, work: Promise<T>, instead: () => T): Promise<T> {
   const late = Promise.withResolvers<T>();
-  const timer = setTimeout(late.resolve, seconds * 1000, instead);
+  const timer = setTimeout(() => late.resolve(instead()), seconds * 1000);
   return Promise.race([work, late.promise]).finally(() => clearTimeout(timer));
 }

@@ -1,9 +1,10 @@
 import { createWriteStream } from 'node:fs';
-import { mkdtemp, open, rm, stat } from 'node:fs/promises';
+import { open, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { FrameError } from '../../errors.ts';
+import { makePassingFolder } from '../agent/passing-folder.ts';
 import { readCsv } from './csv.ts';
 import { readJson } from './json.ts';
 import type { SourceRow } from './source.ts';
@@ -30,7 +31,7 @@ export async function openImportFile(name: string, stdin: NodeJS.ReadableStream)
 // Private
 
 async function keep(stdin: NodeJS.ReadableStream): Promise<{ path: string; remove(): Promise<void> }> {
-  const folder = await mkdtemp(join(tmpdir(), 'frame-import-'));
+  const folder = await makePassingFolder(tmpdir(), 'frame-import-');
   const path = join(folder, 'input');
   await pipeline(stdin, createWriteStream(path, { mode: 0o600 }));
   return { path, remove: () => rm(folder, { recursive: true, force: true }) };

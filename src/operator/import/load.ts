@@ -1,13 +1,14 @@
 import type { Connection } from '../../database/connect.ts';
 import type { Place } from '../../database/place.ts';
 import { quoteName } from '../../database/quote.ts';
-import { runTransaction } from '../../database/transaction.ts';
+import { runTransaction, type Session } from '../../database/transaction.ts';
 import { didYouMean } from '../../did-you-mean.ts';
 import { FrameError, toFrameError } from '../../errors.ts';
 import type { Catalog } from '../../tables/catalog.ts';
 import { explain } from '../../tables/explain.ts';
 import { quoteQualified } from '../../tables/quote.ts';
 import { createTableAsOperator } from '../../tables/schema/create-table.ts';
+import { sqlStateOf } from '../../tables/schema/explain-change.ts';
 import { isSealed } from '../../tables/seal.ts';
 import { announceSchema } from '../../tables/shared-catalog.ts';
 import type { Column, Table } from '../../tables/table.ts';
@@ -48,6 +49,7 @@ export async function load(parts: LoadParts): Promise<{ created: boolean }> {
             newTable(parts),
             Date.now(),
           );
+        else await holdTable(session, parts, existing);
         await copy(connection, parts, existing);
       },
       {},
@@ -65,6 +67,45 @@ export async function load(parts: LoadParts): Promise<{ created: boolean }> {
 async function findTable({ catalog, place, table }: LoadParts): Promise<Table | undefined> {
   const { tables } = await catalog.tables(place);
   return tables.find(({ name }) => name === table);
+}
+
+/** Whoever changes the table now waits for us; throws `plan/stale` when somebody has done so since it was looked at. */
+async function holdTable(session: Session, { place, table }: LoadParts, existing: Table): Promise<void> {
+  const lock = `lock table ${quoteQualified(place.schema, table)} in row exclusive mode`;
+  const holdAndLook = async () => {
+    await session.query(lock, [], { prepare: false });
+    return await session.query(shapeQuery(place, existing), [], { prepare: false });
+  };
+  const { rows } = await holdAndLook().catch(thrown => {
+    throw IS_GONE.has(sqlStateOf(thrown) ?? '') ? changed(table) : explain(thrown, 'insert', existing);
+  });
+  // Values in plain would be taken for cells, or cells for values.
+  if (rows[0]?.[0] !== true) throw changed(table);
+}
+
+/** A table, a column, a type. */
+const IS_GONE = new Set(['42P01', '42703', '42704']);
+
+function changed(table: string): FrameError {
+  return new FrameError('plan/stale', `Somebody has just changed \`${table}\`.`, {
+    hint: 'Nothing was loaded. Run it again.',
+    retryable: true,
+  });
+}
+
+/**
+ * Whether the columns that are known still have the types that are known; an error where one is gone. Each seal has a
+ * companion of its own name, and only types of ours can be sealed. This login does not read the catalog, and another one
+ * might wait for somebody who waits for us.
+ */
+function shapeQuery({ schema }: Place, { name: table, columns }: Table): string {
+  const stored = columns
+    .filter(({ type }) => type)
+    .flatMap(({ name, castType, seal }) =>
+      seal ? [name, seal.companion].map(each => ({ name: each, type: 'bytea' })) : [{ name, type: castType }],
+    );
+  const same = stored.map(({ name, type }) => `pg_typeof(r.${quoteName(name)}) = pg_typeof(null::${type})`);
+  return `select ${['true', ...same].join(' and ')} from (select (null::${quoteQualified(schema, table)}).*) as r`;
 }
 
 function newTable({ table, survey }: LoadParts) {

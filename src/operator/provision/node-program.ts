@@ -1,5 +1,6 @@
-import { copyFile, mkdir, mkdtemp, realpath, rm } from 'node:fs/promises';
+import { copyFile, mkdir, realpath, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makePassingFolder } from '../agent/passing-folder.ts';
 import { addModules } from '../release/modules.ts';
 import { nameOf, type Platform } from '../release/platform.ts';
 
@@ -21,7 +22,7 @@ export async function nodeFor({ platform, dataFolder, timeoutSeconds }: NodeOpti
     return { file: process.execPath, [Symbol.asyncDispose]: async () => {} };
   }
   await mkdir(dataFolder, { recursive: true });
-  const folder = await mkdtemp(join(dataFolder, 'node-'));
+  const folder = await makePassingFolder(dataFolder, 'node-');
   const remove = () => rm(folder, { recursive: true, force: true });
   try {
     for (const name of ['package.json', 'package-lock.json']) await copyFile(join(ROOT, name), join(folder, name));

@@ -61,12 +61,14 @@ export async function refuseUnpushed(root: string, { commit }: Commit): Promise<
   );
 }
 
-/** The released files of a commit, as a tar file. */
+/** The released files of a commit, as a tar file; the same on a laptop whose git turns line ends or files around. */
 export async function archive(root: string, { commit }: Commit, file: string): Promise<void> {
-  await git(root, ['archive', '--format=tar', `--output=${file}`, commit, '--', ...RELEASED]);
+  await git(root, ['archive', '--format=tar', `--output=${file}`, commit, '--', ...RELEASED], AS_COMMITTED);
 }
 
 // Private
+
+const AS_COMMITTED = ['core.autocrlf=false', 'core.eol=lf', 'core.attributesFile=/dev/null'];
 
 async function noSuchRef(root: string, ref: string): Promise<FrameError> {
   const refs = await git(root, [
@@ -86,8 +88,8 @@ async function noSuchRef(root: string, ref: string): Promise<FrameError> {
   );
 }
 
-async function git(root: string, args: readonly string[]): Promise<string> {
-  const { exit, out, err } = await runGit(root, args);
+async function git(root: string, args: readonly string[], settings: readonly string[] = []): Promise<string> {
+  const { exit, out, err } = await runGit(root, [...settings.flatMap(setting => ['-c', setting]), ...args]);
   if (exit === 0) return out.trimEnd();
   const hint = 'Releases are built from a git clone of Frame.';
   if (/not a git repository/.test(err)) {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { copyFile, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { FrameError } from '../../errors.ts';
 import { readManifest, treeHashOf } from '../agent/manifest.ts';
 import { runProgram } from '../program.ts';
@@ -83,6 +83,7 @@ async function install(release: string, draft: string, { platform, timeoutSecond
   const flags = [`--os=${platform.os}`, `--cpu=${platform.cpu}`, ...(platform.os === 'linux' ? ['--libc=glibc'] : [])];
   const { exit, err, timedOut } = await runProgram('npm', ['ci', ...INSTALL, ...flags], {
     cwd: draft,
+    env: { ...process.env, PATH: pathOfOthers() },
     timeoutSeconds,
     ...(signal && { signal }),
   });
@@ -92,6 +93,14 @@ async function install(release: string, draft: string, { platform, timeoutSecond
     hint: 'The packages of a release come from the npm registry: is it reached, and is package-lock.json right?',
   });
 }
+
+/** Without our own Node, which npm puts first: Debian's npm finds its libraries only by Debian's Node. */
+function pathOfOthers(): string {
+  const folders = (process.env.PATH ?? '').split(delimiter);
+  return folders.filter(folder => folder !== OWN_PROGRAMS).join(delimiter);
+}
+
+const OWN_PROGRAMS = join(import.meta.dirname, '../../../node_modules/.bin');
 
 /** npm says first what went wrong; then comes where in its sources, general advice, and where its log lies. */
 function complaintOf(err: string): string {

@@ -2,7 +2,7 @@ import { chmod, copyFile, link, lstat, mkdir, readdir, readlink, rename, symlink
 import { join, relative } from 'node:path';
 import { codeOf } from '../agent/durable.ts';
 import { inTurns } from '../agent/manifest.ts';
-import { makePassingFolder } from '../passing-folder.ts';
+import { makePassingFolder } from '../agent/passing-folder.ts';
 
 /** Modes are those of the commit and the packages, not of this laptop's umask. */
 export async function normaliseModes(folder: string): Promise<void> {

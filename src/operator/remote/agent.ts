@@ -47,12 +47,15 @@ export async function installAgent(machine: Machine, by: string): Promise<Ask> {
 
 // Private
 
-/** Renamed when it is complete. Who is second moves theirs into the folder of the first, and removes it there. */
+/**
+ * Renamed when it is complete, and on the disk: whatever bears the name counts for ever. Who is second moves theirs into
+ * the folder of the first, and removes it there.
+ */
 const PUSH = script('home', 'agent', 'token')`
   umask 022; fresh="$agent.$token";
   mkdir -p "$home/agent/$fresh" && cd "$home/agent" || exit 1;
   trap "rm -rf $fresh $agent/$fresh" EXIT;
-  tar -xzmf - -C "$fresh" && { [ -d "$agent" ] || mv "$fresh" "$agent"; }`;
+  tar -xzmf - -C "$fresh" && sync && { [ -d "$agent" ] || mv "$fresh" "$agent"; }`;
 
 /** `sh` stays above the agent, so that one that was killed is told apart from a connection that was lost. */
 const ASK = script('home', 'agent')`

@@ -6,7 +6,7 @@ import { FrameError } from '../../errors.ts';
 import { digestOf } from '../agent/manifest.ts';
 import { lastLines } from '../program.ts';
 import { type Platform, platformOf } from '../release/platform.ts';
-import { openSsh, type Script, type Ssh, script } from '../ssh.ts';
+import { openSsh, type Script, type Ssh, type SshOptions, script } from '../ssh.ts';
 import { compress } from './tar.ts';
 
 /** A customer's machine, reached: nothing of Frame needs to be there yet. */
@@ -31,7 +31,7 @@ export interface MachineOptions {
   customer: Customer;
   /** Frame's folder there, seen from the home folder of the login: `home` of deploy.yaml. */
   home: string;
-  ssh?: { configFile?: string | undefined; connectSeconds?: number };
+  ssh?: Omit<SshOptions, 'destination'>;
 }
 
 /** @throws FrameError `deploy/unreachable`; `deploy/refused` for what Frame does not run on */
@@ -108,7 +108,7 @@ const SEND_NODE = script('home', 'digest', 'token')`
     "$digest "*) ;;
     *) echo "it did not arrive as it was sent" >&2; exit 1 ;;
   esac;
-  chmod 755 "$fresh" && "./$fresh" --version >/dev/null && mv -f "$fresh" node`;
+  chmod 755 "$fresh" && "./$fresh" --version >/dev/null && sync && mv -f "$fresh" node`;
 
 type Place = Pick<Machine, 'ssh' | 'home'>;
 

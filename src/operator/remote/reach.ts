@@ -46,15 +46,29 @@ export async function reach(customer: Hosted, desk: Desk, { openHost }: Means): 
   });
 }
 
+/** For whoever does not wait for ever. */
+export interface Patience {
+  /** Aborted: the connection is given up, and its reason is thrown. */
+  signal?: AbortSignal;
+  /** The machine has answered. */
+  onReached?(): void;
+}
+
 /** The same, of whosoever machine it is: for those who report and change nothing. */
-export async function look(customer: Hosted, desk: Desk, open: Means['openHost']): Promise<Reached> {
+export async function look(
+  customer: Hosted,
+  desk: Desk,
+  open: Means['openHost'],
+  { signal, onReached }: Patience = {},
+): Promise<Reached> {
   const { steps, home } = desk.config;
   const host = await open({
     customer,
     by: desk.by,
     home: home.replaceAll('{customer}', customer.id),
-    ssh: { configFile: desk.settings.sshConfigFile, connectSeconds: steps.connectSeconds },
+    ssh: { configFile: desk.settings.sshConfigFile, connectSeconds: steps.connectSeconds, signal },
   });
+  onReached?.();
   try {
     const found = await host.ask('inspect', {}, { timeoutSeconds: LOOK_SECONDS });
     return { host, found, [Symbol.asyncDispose]: () => host[Symbol.asyncDispose]() };

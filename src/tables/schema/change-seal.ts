@@ -162,12 +162,14 @@ function tooMany(table: DraftTable, rows: number): FrameError {
   });
 }
 
-function warningsOf(table: string, { name, seal }: Column, rows: number): string[] {
+function warningsOf(table: string, { name, seal, check, unique }: Column, rows: number): string[] {
   const what = `\`${table}.${name}\``;
   const busy = `Nobody can use \`${table}\` while its ${rows} values are worked on (at most ${MAX_RESEALED_ROWS}).`;
+  const untried = `Not tried out: whether the values of ${what} fit its check and are unique is seen when it is applied.`;
   if (!seal) {
     return [
       ...(rows > 0 ? [busy] : []),
+      ...(rows > 0 && (check || unique) ? [untried] : []),
       `The values of ${what} will lie open in the database, its log and its backups.`,
     ];
   }

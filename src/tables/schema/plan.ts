@@ -6,7 +6,7 @@ import type { Change } from './change.ts';
 import type { Draft } from './draft.ts';
 import { draftChanges } from './draft-changes.ts';
 import { openDraft, runAsOwner, type SchemaParts } from './open-draft.ts';
-import { isWork, runStatements, toTexts } from './run-statements.ts';
+import { isWork, toTexts, tryStatements } from './run-statements.ts';
 import { listRestorable, type Restorable } from './soft-drop.ts';
 import { type PlanBody, storePlan } from './stored-plan.ts';
 
@@ -98,7 +98,7 @@ async function tryOut({ pools, place, keys, signal }: PlanParts, draft: Draft): 
       loginOf(place, 'own'),
       async session => {
         await session.query(`set local lock_timeout = '${TRIAL_LOCK_WAIT}'`);
-        await runStatements(session, draft.statements, { keys, place });
+        await tryStatements(session, draft.statements, { keys, place });
         throw new TrialOver();
       },
       { signal },

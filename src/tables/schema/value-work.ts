@@ -28,7 +28,36 @@ export function describeWork({ deed, table, column, into }: ValueWork): string {
 export type Keys = Pick<Privacy, 'keys' | 'place'>;
 
 /** Throws `row/sealed-broken` when a cell cannot be opened: its value would be lost. */
-export async function runWork(session: Session, { keys, place }: Keys, work: ValueWork): Promise<void> {
+export async function runWork(session: Session, keys: Keys, work: ValueWork): Promise<void> {
+  await workThrough(session, keys, work, opened => write(session, work, opened.ids, opened.texts));
+}
+
+/**
+ * The same in a transaction that is rolled back. What is sealed is written; what is opened is not, for the files of the
+ * database keep what was taken back. So the column is empty from then on.
+ */
+export async function tryWork(session: Session, keys: Keys, work: ValueWork): Promise<void> {
+  await workThrough(session, keys, work, async () => {});
+  if (work.deed === 'seal') return;
+  const table = quoteQualified(work.schema, work.table);
+  await session.query(`alter table ${table} alter column ${quoteName(work.column.name)} drop not null`, [], {
+    prepare: false,
+  });
+}
+
+// Private
+
+interface Opened {
+  ids: readonly string[];
+  texts: Texts;
+}
+
+async function workThrough(
+  session: Session,
+  { keys, place }: Keys,
+  work: ValueWork,
+  onOpened: (opened: Opened) => Promise<void>,
+): Promise<void> {
   const privacy = { keys, place, mayRead: true };
   let after = FIRST_ID;
   for (;;) {
@@ -45,13 +74,11 @@ export async function runWork(session: Session, { keys, place }: Keys, work: Val
     } else {
       const cells = rows.map(({ id, value }) => ({ rowId: id, hex: value }));
       const texts = await openCells(privacy, work.column, cells);
-      await write(session, work, ids, texts.map(requireOpened));
+      await onOpened({ ids, texts: texts.map(requireOpened) });
     }
     after = ids.at(-1) ?? after;
   }
 }
-
-// Private
 
 async function readPortion(
   session: Session,

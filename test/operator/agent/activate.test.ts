@@ -160,6 +160,34 @@ test('without promote, the release waits in the idle slot until it is promoted',
   expect(await machine.story()).toEqual(['ok - → 1', 'staged 1 → 2', 'ok 1 → 2']);
 });
 
+describe('without promote, a customers.yaml that the release which serves on does not accept', () => {
+  const customers = `${CUSTOMERS}# auditor\n`;
+
+  test('is refused before anything is staged', async () => {
+    await machine.deploy(await machine.release(1, { refuses: 'auditor' }));
+    const id = await machine.release(2);
+    const told = await machine.activate(id, { promote: false, customers });
+    expect(told).toMatchObject({
+      exit: 2,
+      refusal: { code: 'deploy/refused' },
+      steps: ['preflight done', 'check failed'],
+    });
+    expect(told.refusal?.message).toContain(`The release ${idOf(1)} does not accept`);
+    expect(told.refusal?.message).toContain('auditor is no role');
+    expect(await textOf(machine.layout.customers)).toBe(CUSTOMERS);
+    expect(await machine.linked('green')).toBeUndefined();
+    expect(await machine.deploy(id, { customers })).toMatchObject({ release: id, promoted: true });
+  });
+
+  test('but has already is no reason to refuse', async () => {
+    await machine.deploy(await machine.release(1), { customers });
+    await machine.behave(idOf(1), { refuses: 'auditor' });
+    expect(await machine.deploy(await machine.release(2), { promote: false, customers })).toMatchObject({
+      promoted: false,
+    });
+  });
+});
+
 test('a dry run says every step and changes nothing, before the upload and after it', async () => {
   await machine.deploy(await machine.release(1));
   const before = await snapshot(machine.layout);

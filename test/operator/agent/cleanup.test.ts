@@ -36,10 +36,12 @@ describe('invariant 27: cleaning up', () => {
     expect((await machine.history()).at(-1)).toMatchObject({ verb: 'cleanup', result: 'ok', live: idOf(1) });
   });
 
-  test('leaves a release that was just uploaded, and takes one that nobody ever activated', async () => {
+  test('leaves a release that was uploaded yesterday, and takes one that nobody ever activated', async () => {
     await deploy(1);
     const [young, old] = [await machine.release(2), await machine.release(3)];
     await age('releases', old);
+    const yesterday = Date.now() / 1000 - 86_400;
+    await utimes(machine.layout.release(young), yesterday, yesterday);
     expect((await machine.ask('cleanup', { keep: 0 })).answer).toEqual({
       removed: [`releases/${old}`],
       kept: [idOf(1), young],
@@ -93,6 +95,16 @@ describe('invariant 27: cleaning up', () => {
     expect(told.answer?.removed).toEqual([`releases/${idOf(1)}`]);
     expect(told.steps).toEqual(['remove planned']);
     expect(await snapshot(machine.layout)).toEqual(before);
+  });
+
+  test.each(['just', 'long ago'])('takes a release whose removal was begun %s and not ended', async when => {
+    await deploy(1, 2, 3);
+    const half = `${idOf(1)}.removed.partial`;
+    await mkdir(join(machine.layout.releases, half, 'src'), { recursive: true });
+    if (when === 'long ago') await age('releases', half);
+    const { answer } = await machine.ask('cleanup', { keep: 0 });
+    expect(answer?.removed).toContain(`releases/${idOf(1)}`);
+    expect(await releases()).toEqual([idOf(2), idOf(3)]);
   });
 
   test('that was killed in the middle leaves no half release, and the next one takes the rest', async () => {

@@ -1,8 +1,11 @@
 import { existsSync } from 'node:fs';
-import { readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { readJournal } from '../../../src/operator/agent/journal.ts';
+import { takeLock } from '../../../src/operator/agent/lock.ts';
 import type { Activation, Verb, Verbs } from '../../../src/operator/agent/protocol.ts';
+import { setRight } from '../../../src/operator/agent/recover.ts';
 import { CUSTOMERS, idOf, LIMITS, type Machine, makeMachine, startTraffic, textOf } from './fixture.ts';
 
 const WATCHED = { ...LIMITS, watch: { ...LIMITS.watch, seconds: 0.2 } };
@@ -168,5 +171,96 @@ describe('invariants 18, 19 and 39: an agent that is killed', () => {
     expect(results.filter(result => result === 'interrupted')).toHaveLength(2);
     expect(results.at(-1)).toBe('ok');
     expect(existsSync(machine.layout.journal)).toBe(false);
+  });
+});
+
+describe('what is left to do stays written down', () => {
+  test('when it could not be set right, until somebody can', async () => {
+    const { customers, history } = machine.layout;
+    const before = await textOf(customers);
+    const { length } = await machine.history();
+    await killAt('gate begun', 'activate', await nextRelease());
+    await rename(history, `${history}.kept`);
+    await mkdir(history);
+    expect((await machine.ask('cleanup', { keep: 99 })).exit).toBe(1);
+    await rm(history, { recursive: true });
+    await rename(`${history}.kept`, history);
+    expect((await machine.ask('cleanup', { keep: 99 })).exit).toBe(0);
+    expect(await textOf(customers)).toBe(before);
+    expect((await machine.history()).slice(length).map(({ verb, result }) => `${verb} ${result}`)).toEqual([
+      'deploy interrupted',
+      'cleanup ok',
+    ]);
+    await expectTidy();
+  });
+
+  test('when the old customers.yaml could not be brought back', async () => {
+    const { customers, journal } = machine.layout;
+    const before = await textOf(customers);
+    const { length } = await machine.history();
+    const wish = await nextRelease();
+    await machine.behave(wish.id, { ready: 503 });
+    const agent = machine.start('activate', { ...wish, limits: { ...LIMITS, gate: { answers: 1, seconds: 2 } } });
+    await agent.begins('gate');
+    await rm(customers);
+    await mkdir(join(customers, 'in the way'), { recursive: true });
+    const told = await agent.told;
+    expect([told.exit, told.steps.at(-1)]).toEqual([1, 'settle failed']);
+    expect(existsSync(journal)).toBe(true);
+    await rm(customers, { recursive: true });
+    expect((await machine.ask('cleanup', { keep: 99 })).exit).toBe(0);
+    expect(await textOf(customers)).toBe(before);
+    expect((await machine.history()).slice(length).map(({ verb, result }) => `${verb} ${result}`)).toEqual([
+      'deploy failed',
+      'cleanup ok',
+    ]);
+    await expectTidy();
+  });
+
+  test.each(['before', 'after'])('when the one that goes on is killed in turn, %s its line', async when => {
+    const { layout } = machine;
+    const wish = await nextRelease();
+    await killAt('verify begun', 'activate', wish);
+    const { length } = await machine.history();
+    const scene = {
+      layout,
+      by: 'bert@desk',
+      dryRun: false,
+      tell() {
+        if (when === 'before') throw new Error('killed');
+      },
+    };
+    const lock = await takeLock(layout.lock, { verb: 'deploy', by: scene.by });
+    const resumed = await setRight(scene, { verb: 'deploy', to: wish.id }, lock).catch(() => undefined);
+    await lock.release();
+    expect(resumed?.to).toBe(when === 'after' ? wish.id : undefined);
+    expect(await readJournal(layout)).toMatchObject({ to: wish.id, target: resumed?.target ?? expect.any(String) });
+    if (when === 'after') expect((await readJournal(layout))?.id).toBe(lock.token);
+
+    const told = await machine.ask('activate', wish);
+    expect(told).toMatchObject({ exit: 0, answer: { release: wish.id } });
+    expect(told.steps).toContain('verify done');
+    expect(await machine.serving()).toBe(wish.id);
+    expect(await textOf(layout.customers)).toBe(wish.customers);
+    const results = (await machine.history()).slice(length).map(({ result }) => result);
+    expect(results.filter(result => result === 'interrupted')).toHaveLength(when === 'after' ? 2 : 1);
+    await expectTidy();
+  });
+
+  test('when the one that goes on was killed behind its line, and its journal was not yet its own', async () => {
+    const { layout } = machine;
+    const wish = await nextRelease();
+    await killAt('verify begun', 'activate', wish);
+    const journal = await textOf(layout.journal);
+    const scene = { layout, by: 'bert@desk', dryRun: false, tell() {} };
+    const lock = await takeLock(layout.lock, { verb: 'deploy', by: scene.by });
+    await setRight(scene, { verb: 'deploy', to: wish.id }, lock);
+    await lock.release();
+    await writeFile(layout.journal, journal);
+    const { length } = await machine.history();
+    const told = await machine.ask('activate', wish);
+    expect(told.steps).toContain('verify done');
+    expect((await machine.history()).slice(length).map(({ result }) => result)).toEqual(['ok']);
+    await expectTidy();
   });
 });

@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { readLock, takeLock } from '../../../src/operator/agent/lock.ts';
 import { commandLineOf, lifeOf } from '../../../src/operator/agent/processes.ts';
 
@@ -143,6 +143,41 @@ describe.each(['linux', 'darwin'] as const)('a process, as one asks for it on %s
     const zombie = Number(String(chunk));
     while ((await lifeOf(zombie, platform)) !== undefined) await new Promise(setImmediate);
     expect(process.kill(zombie, 0)).toBe(true);
+  });
+});
+
+describe('a system that cannot be asked now takes nobody for dead:', () => {
+  test.each([
+    ['fails otherwise', 'exit 2', /does not say whether process 4711 lives/],
+    ['is killed', 'kill -KILL $$', /does not say whether process 4711 lives/],
+    ['is not there', undefined, /ENOENT/],
+  ])('ps %s', async (_, script, message) => {
+    const ps = join(folder, 'ps');
+    if (script) await writeFile(ps, `#!/bin/sh\n${script}\n`);
+    if (script) await chmod(ps, 0o755);
+    vi.stubEnv('PATH', folder);
+    onTestFinished(() => void vi.unstubAllEnvs());
+    await expect(lifeOf(4711, 'darwin')).rejects.toThrow(message);
+    await expect(commandLineOf(4711, 'darwin')).rejects.toThrow(message);
+  });
+
+  test('ps that says there is none is believed', async () => {
+    await writeFile(join(folder, 'ps'), '#!/bin/sh\nexit 1\n', { mode: 0o755 });
+    vi.stubEnv('PATH', folder);
+    onTestFinished(() => void vi.unstubAllEnvs());
+    expect(await lifeOf(4711, 'darwin')).toBeUndefined();
+  });
+
+  test.runIf(process.platform === 'linux')('no file can be opened any more', async () => {
+    const crowded = join(import.meta.dirname, 'crowded.ts');
+    const child = spawn('sh', ['-c', `ulimit -n 60; exec "$0" "$1" "$2"`, process.execPath, crowded, `${process.pid}`]);
+    children.push(child);
+    let said = '';
+    child.stdout.on('data', chunk => {
+      said += chunk;
+    });
+    await once(child, 'close');
+    expect(said.trim()).toMatch(/^EMFILE/);
   });
 });
 

@@ -132,6 +132,16 @@ describe('going back is refused', () => {
     await refused(idOf(1), 'has the breaking migration 4');
   });
 
+  test('to a release that does not accept shared/customers.yaml: it would not start again after a crash', async () => {
+    await machine.deploy(await machine.release(1, { refuses: 'auditor' }));
+    await machine.deploy(await machine.release(2), { customers: `${CUSTOMERS}# auditor\n` });
+    await refused(undefined, 'auditor is no role');
+    expect((await machine.ask('promote', { limits: LIMITS })).refusal?.message).toContain('auditor is no role');
+    expect(await machine.live()).toBe('../slots/green');
+    await machine.deploy(idOf(2), { customers: CUSTOMERS });
+    expect((await back()).answer).toMatchObject({ release: idOf(1) });
+  });
+
   test('and a promotion is no way around it', async () => {
     await machine.deploy(await machine.release(1, { breaking: 3 }));
     await machine.deploy(await machine.release(2, { breaking: 4 }));

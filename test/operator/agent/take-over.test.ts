@@ -1,4 +1,10 @@
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { appendFile, mkdir, rm, stat, symlink } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { NO_SMALL_DISK, putOnSmallDisk } from '../../support/tmpfs.ts';
 import { CUSTOMERS, idOf, LIMITS, type Machine, makeMachine, startTraffic, textOf } from './fixture.ts';
 import type { Behaviour } from './tiny-release.ts';
 
@@ -113,4 +119,115 @@ test('a release that does as well as the one before stays, and the watch says wh
     note: expect.stringMatching(/^requests: \d+, 0\.0 % errors; tool calls: \d+, 0\.0 % failed \(before: /),
   });
   expect(traffic.failures).toEqual([]);
+});
+
+describe('going back does not depend on its being written down', () => {
+  async function startWatched() {
+    await machine.deploy(await machine.release(1));
+    const id = await machine.release(2);
+    const customers = `${CUSTOMERS}# new\n`;
+    const agent = machine.start('activate', { id, promote: true, customers, limits: WATCHED });
+    await agent.begins('watch');
+    return { id, agent };
+  }
+
+  test('when the journal cannot be replaced', async () => {
+    const { journal } = machine.layout;
+    const { id, agent } = await startWatched();
+    await rm(journal);
+    await mkdir(join(journal, 'in the way'), { recursive: true });
+    await machine.behave(id, { ready: 503 });
+    const told = await agent.told;
+    expect(told).toMatchObject({ exit: 21, refusal: { code: 'deploy/reverted' } });
+    expect(told.steps.slice(-3)).toEqual(['watch failed', 'revert done', 'settle done']);
+    expect(told.heard).toContainEqual({
+      kind: 'warning',
+      sentence: expect.stringMatching(/^The step `revert` could not be written down: /),
+    });
+    expect(await machine.serving()).toBe(idOf(1));
+    expect(await textOf(machine.layout.customers)).toBe(CUSTOMERS);
+    expect(await machine.story()).toEqual(['ok - → 1', 'reverted 1 → 2']);
+    expect(existsSync(machine.layout.lock)).toBe(false);
+  });
+
+  test('but on the lock it does: what somebody else has begun is left to them', async () => {
+    const { id, agent } = await startWatched();
+    await rm(machine.layout.lock);
+    await machine.behave(id, { ready: 503 });
+    expect(await agent.told).toMatchObject({ exit: 75, refusal: { code: 'deploy/locked' } });
+    expect(await machine.live()).toBe('../slots/green');
+  });
+
+  test.skipIf(NO_SMALL_DISK)('when the disk is full, and whoever comes next writes the line', async () => {
+    const { history, journal } = machine.layout;
+    const state = dirname(journal);
+    const disk = await putOnSmallDisk(state, 1);
+    try {
+      const { id, agent } = await startWatched();
+      // The next line needs a new page, of which there is none.
+      await appendFile(history, '\n'.repeat(4096 - ((await stat(history)).size % 4096)));
+      await disk.fill();
+      await machine.behave(id, { ready: 503 });
+      const told = await agent.told;
+      expect(told).toMatchObject({ exit: 21, refusal: { code: 'deploy/reverted' } });
+      const warnings = told.heard.flatMap(event => (event.kind === 'warning' ? event.sentence : []));
+      expect(warnings).toEqual([
+        expect.stringMatching(/^The step `revert` could not be written down: ENOSPC/),
+        expect.stringMatching(/^The step `settle` could not be written down: ENOSPC/),
+        'The history could not be written.',
+      ]);
+      expect(await machine.serving()).toBe(idOf(1));
+      expect(await textOf(machine.layout.customers)).toBe(CUSTOMERS);
+      expect(await machine.story()).toEqual(['ok - → 1']);
+
+      await disk.free();
+      expect((await machine.ask('cleanup', { keep: 9 })).exit).toBe(0);
+      expect(await machine.serving()).toBe(idOf(1));
+      expect(await machine.story()).toEqual(['ok - → 1', 'interrupted 1 → 2', 'ok']);
+    } finally {
+      await promisify(execFile)('umount', ['--lazy', state]);
+    }
+  });
+});
+
+describe('a link state/live that somebody else has written', () => {
+  test.each([
+    ['with a slash at its end', () => '../slots/blue/'],
+    ['by the whole path', () => machine.layout.slot('blue').folder],
+  ])('%s serves on through a deploy, and again after a revert', async (_, target) => {
+    await machine.deploy(await machine.release(1));
+    const pid = machine.supervisor.pid('blue');
+    await rm(machine.layout.live);
+    await symlink(target(), machine.layout.live);
+    await using traffic = startTraffic(machine);
+    const told = await machine.activate(await machine.release(2, { open: 200 }), { limits: SHORT });
+    expect(told.exit).toBe(21);
+    expect(await machine.serving()).toBe(idOf(1));
+    expect(await machine.deploy(await machine.release(3))).toMatchObject({
+      live: 'green',
+      previous: { slot: 'blue', release: idOf(1) },
+    });
+    expect(machine.supervisor.pid('blue')).toBe(pid);
+    expect(traffic.failures).toEqual([]);
+  });
+
+  test('to no slot is refused, and nothing is touched', async () => {
+    await machine.deploy(await machine.release(1));
+    const pid = machine.supervisor.pid('blue');
+    await rm(machine.layout.live);
+    await symlink('../slots', machine.layout.live);
+    const told = await machine.activate(await machine.release(2));
+    expect(told).toMatchObject({ exit: 2, refusal: { code: 'deploy/refused' } });
+    expect(told.refusal?.message).toContain('which is no slot');
+    expect([await machine.live(), machine.supervisor.pid('blue')]).toEqual(['../slots', pid]);
+    expect(await machine.story()).toEqual(['ok - → 1', 'refused - → 2']);
+  });
+
+  test('to a slot of which nobody knows the release is refused, and serves on', async () => {
+    await machine.deploy(await machine.release(1));
+    await rm(machine.layout.slot('blue').release);
+    const told = await machine.activate(await machine.release(2, { open: 200 }), { limits: SHORT });
+    expect(told).toMatchObject({ exit: 2, refusal: { code: 'deploy/refused' } });
+    expect(await machine.serving()).toBe(idOf(1));
+  });
 });

@@ -10,6 +10,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 export interface Behaviour {
   /** Exit code of `check`. */
   check?: number;
+  /** Of `check`: a customers.yaml with this in it is not accepted. */
+  refuses?: string;
   /** Of `migrate`: exit code, or it never ends. */
   migrate?: number | 'hangs';
   /** The newest breaking migration that this release knows. */
@@ -50,7 +52,11 @@ function behaviour(): Behaviour {
 }
 
 function check(): number {
-  const line = readFileSync(FRAME_CUSTOMERS, 'utf8').split('\n').indexOf('broken') + 1;
+  const { refuses } = behaviour();
+  const text = readFileSync(FRAME_CUSTOMERS, 'utf8');
+  if (refuses && text.includes(refuses)) console.log(`${refuses} is no role`);
+  if (refuses && text.includes(refuses)) return 2;
+  const line = text.split('\n').indexOf('broken') + 1;
   if (line > 0) console.log(`${relative(process.cwd(), FRAME_CUSTOMERS)}:${line}:1  this line is broken`);
   return line > 0 ? 2 : (behaviour().check ?? 0);
 }

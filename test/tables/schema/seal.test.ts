@@ -1,3 +1,5 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Caller } from '../../../src/access/caller.ts';
 import { findDatabaseGaps } from '../../../src/database/database-gaps.ts';
@@ -269,10 +271,42 @@ describe('the seal comes off', () => {
 
   test('with a check, which the values must pass', async () => {
     await at.change(seal('mail', 'email'));
-    await expect(at.plan(seal('mail', false, { check: { min_length: 1 } }))).rejects.toMatchObject({
-      code: 'plan/failed',
-    });
+    const plan = await at.plan(seal('mail', false, { check: { min_length: 1 } }));
+    expect(plan.warnings).toContainEqual(expect.stringContaining('Not tried out: whether the values'));
+    await expect(at.apply(plan)).rejects.toMatchObject({ code: 'plan/failed' });
     await at.change(seal('mail', false, { check: { max_length: 100 } }));
+  });
+
+  test('with whatever else is asked of the column, tried out without its values', async () => {
+    await at.change(seal('mail', 'email'), seal('phone', 'phone'));
+    await at.run(updateRows, { table, where: { phone: null }, set: { phone: '0' }, max_rows: 5 });
+    const rename = { rename_table: { from: table, to: `${table}_new` } };
+    await at.change(seal('mail', false), seal('phone', false, { required: true, unique: true }), rename);
+    table = `${table}_new`;
+    const columns = (await at.tables()).find(({ name }) => name === table)?.columns;
+    expect(columns).toContainEqual(expect.objectContaining({ name: 'mail', required: true, seal: undefined }));
+    expect(columns).toContainEqual(expect.objectContaining({ name: 'phone', required: true, unique: true }));
+    expect(await raw('select mail from $t where amount = 1')).toEqual([['ada@planted.example']]);
+  });
+
+  test('and a plan of it alone leaves no value in any file of the database', async () => {
+    const name = `${table}_sealed`;
+    const columns = [
+      { name: 'mail', type: 'text', pii: 'email', required: true },
+      { name: 'team', type: 'text' },
+    ];
+    await at.change({ create_table: { name, columns } });
+    await at.run(insertRows, { table: name, rows: [{ mail: `${name}@only-planned.example`, team: `open-${name}` }] });
+    const plan = await at.plan({ alter_column: { table: name, column: 'mail', set: { pii: false } } });
+    expect(plan).toMatchObject({ rowsAffected: 1 });
+    expect(JSON.stringify([...plan.warnings])).not.toContain('Not tried out');
+    await raw('checkpoint');
+    const [[data]] = (await raw('show data_directory')) as [[string]];
+    expect(await filesWith(data, '@only-planned.example')).toEqual([]);
+    // The search finds what lies open, in pages and in the log of writes.
+    const open = await filesWith(data, `open-${name}`);
+    expect(open).toContainEqual(expect.stringContaining('/base/'));
+    expect(open).toContainEqual(expect.stringContaining('/pg_wal/'));
   });
 
   test('for nobody without the right to read it', async () => {
@@ -523,4 +557,17 @@ async function mendAll(scripts: readonly string[]) {
 async function gaps() {
   const owner = await at.postgres.server.connectAsOwner(at.place.database);
   return await findDatabaseGaps(owner.query, [at.place]).finally(() => owner.close());
+}
+
+/** Those that hold the mark as it is. */
+async function filesWith(folder: string, mark: string): Promise<string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  const files = entries.filter(entry => entry.isFile()).map(entry => join(entry.parentPath, entry.name));
+  const found: string[] = [];
+  for (const file of files) {
+    // Files come and go while the server works.
+    const bytes = await readFile(file).catch(() => Buffer.alloc(0));
+    if (bytes.includes(mark)) found.push(file);
+  }
+  return found;
 }
