@@ -1,4 +1,4 @@
-import { type Deed, Refused } from './deed.ts';
+import { type Deed, Refused, type Scene } from './deed.ts';
 import { bringDatabaseTo } from './fit-database.ts';
 import { previousOf, readHistory } from './history.ts';
 import { whileLocked } from './locked.ts';
@@ -27,14 +27,15 @@ export const rollback: Deed<'rollback'> = ({ to, limits, force }, scene) =>
       const answer = { live: live.slot, release, promoted: true };
       return { answer, reason: 'it served already' };
     }
+    const staging = { scene, undertaking, outlook, release, limits };
+    const serves = await isWarm(staging);
     const file = await undertaking.steps.look('preflight', async () => {
       await requireVariables(layout, outlook.host);
       const found = await requireRelease(layout, release);
-      await checkShared(layout, release);
+      await (serves ? warnUnlessAccepted(scene, release) : checkShared(layout, release));
       return found;
     });
-    const staging = { scene, undertaking, outlook, release, limits };
-    if (!(await isWarm(staging))) {
+    if (!serves) {
       await bringDatabaseTo(scene, undertaking, release, limits.migrateSeconds);
       await stage(staging);
     } else {
@@ -52,6 +53,15 @@ async function isWarm({ scene: { layout }, outlook: { idle, host }, release }: S
   if (await hasOldEnv(layout, idle)) return false;
   const ready = await askReady(host.ports[idle]);
   return ready?.status === 200 && ready.facts.release === release;
+}
+
+/** Whoever goes back has trouble now. That this release would not start again is for afterwards. */
+async function warnUnlessAccepted({ layout, tell }: Scene, release: string): Promise<void> {
+  await checkShared(layout, release).catch(thrown => {
+    if (!(thrown instanceof Refused)) throw thrown;
+    const why = 'does not accept shared/customers.yaml, and would not start again after a crash';
+    tell({ kind: 'warning', sentence: `${release} ${why}: deploy one soon that it accepts, or a newer release.` });
+  });
 }
 
 const DEPLOY = '`frame deploy` makes a release live.';

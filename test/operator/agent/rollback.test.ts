@@ -38,6 +38,16 @@ describe('invariant 25: going back', () => {
     expect(await machine.story()).toEqual(['ok - → 2', 'ok 2 → 1', 'ok 1 → 2', 'ok 2 → 1', 'ok 1 → 2']);
   });
 
+  test('to a slot that runs is done at once, also where its release could not start again: that is said', async () => {
+    await machine.deploy(await machine.release(1, { refuses: 'auditor' }));
+    await machine.deploy(await machine.release(2), { customers: `${CUSTOMERS}# auditor\n` });
+    expect((await machine.ask('promote', { limits: LIMITS })).refusal?.message).toContain('auditor is no role');
+    const told = await back();
+    expect(told.answer).toMatchObject({ live: 'blue', release: idOf(1) });
+    const sentence = expect.stringContaining('would not start again after a crash');
+    expect(told.heard).toContainEqual({ kind: 'warning', sentence });
+  });
+
   test('to a release that is in no slot any more stages it again', async () => {
     await deploy(1, 2, 3);
     const told = await back(idOf(1));
@@ -132,14 +142,13 @@ describe('going back is refused', () => {
     await refused(idOf(1), 'has the breaking migration 4');
   });
 
-  test('to a release that does not accept shared/customers.yaml: it would not start again after a crash', async () => {
+  test('to a release that does not accept shared/customers.yaml, and could not start', async () => {
     await machine.deploy(await machine.release(1, { refuses: 'auditor' }));
-    await machine.deploy(await machine.release(2), { customers: `${CUSTOMERS}# auditor\n` });
-    await refused(undefined, 'auditor is no role');
-    expect((await machine.ask('promote', { limits: LIMITS })).refusal?.message).toContain('auditor is no role');
-    expect(await machine.live()).toBe('../slots/green');
-    await machine.deploy(idOf(2), { customers: CUSTOMERS });
-    expect((await back()).answer).toMatchObject({ release: idOf(1) });
+    const customers = `${CUSTOMERS}# auditor\n`;
+    for (const n of [2, 3]) await machine.deploy(await machine.release(n), { customers });
+    await refused(idOf(1), 'auditor is no role');
+    await machine.deploy(idOf(3), { customers: CUSTOMERS });
+    expect((await back(idOf(1))).answer).toMatchObject({ release: idOf(1) });
   });
 
   test('and a promotion is no way around it', async () => {
