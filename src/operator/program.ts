@@ -1,5 +1,6 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { FrameError } from '../errors.ts';
@@ -49,7 +50,7 @@ export async function runProgram(
   signal?.throwIfAborted();
   if (cwd !== undefined && !existsSync(cwd)) throw new FrameError('deploy/failed', `There is no folder ${cwd}.`);
   const child = spawn(program, args, { cwd, env, stdio: ['pipe', 'pipe', 'pipe'] });
-  const ended = waitForEnd(child, program);
+  const ended = waitForEnd(child, program, env ?? process.env);
   const out = listen(child.stdout, onLine);
   const err = listen(child.stderr);
 
@@ -80,10 +81,14 @@ export function lastLines(text: string, most = 1): string {
 
 // Private
 
-function waitForEnd(child: ChildProcessWithoutNullStreams, program: string): Promise<number | null> {
+function waitForEnd(
+  child: ChildProcessWithoutNullStreams,
+  program: string,
+  env: NodeJS.ProcessEnv,
+): Promise<number | null> {
   return new Promise((resolve, reject) => {
     child.once('error', error => {
-      reject(isMissing(error, program) ? new ProgramMissing(program) : error);
+      reject(isMissing(error, program, env) ? new ProgramMissing(program) : error);
     });
     child.once('close', resolve);
     child.once('exit', () => {
@@ -93,9 +98,10 @@ function waitForEnd(child: ChildProcessWithoutNullStreams, program: string): Pro
   });
 }
 
-/** A folder of PATH that one may not look into makes EACCES of it. */
-function isMissing(error: NodeJS.ErrnoException, program: string): boolean {
-  return error.code === 'ENOENT' || (error.code === 'EACCES' && !program.includes('/'));
+/** A folder of PATH that one may not look into makes EACCES of ENOENT. */
+function isMissing({ code }: NodeJS.ErrnoException, program: string, { PATH = '' }: NodeJS.ProcessEnv): boolean {
+  if (code !== 'EACCES' || program.includes('/')) return code === 'ENOENT';
+  return !PATH.split(delimiter).some(folder => existsSync(join(folder, program)));
 }
 
 function end(child: ChildProcessWithoutNullStreams): void {
