@@ -79,8 +79,7 @@ describe.skipIf(!HAS_ALL)(TITLE, () => {
   }
 
   function work(): RunningLoad {
-    // They pause: what is measured is whether a deploy is noticed, and it needs the machine, too.
-    const load = startLoad({ origin, kinds: kindsWith(token), connections: 4, seconds: 400, pauseMs: 60 });
+    const load = startLoad({ origin, kinds: kindsWith(token), connections: 3, seconds: 400 });
     onTestFinished(() => load.stop());
     return load;
   }
@@ -112,16 +111,13 @@ describe.skipIf(!HAS_ALL)(TITLE, () => {
 
   test('status sees no drift, and health no fault', async () => {
     expect(await mustDo('status', 'axe', '--ref', 'HEAD')).toContain('everything is as it should be');
-    const { exit, said } = await frame('health', 'axe');
-    expect(said).toContain('axe');
-    expect([0, 1]).toContain(exit);
+    const { exit, out } = await frame('health', 'axe', '--json');
+    expect([exit, JSON.parse(out)]).toMatchObject([0, [{ customer: 'axe', state: 'ok', complaints: [] }]]);
   });
 
   test(`${CYCLES} deploys and ${CYCLES} rollbacks: nobody notices`, { timeout: 400_000 }, async () => {
     const load = work();
     const pid = caddy.pid;
-    // Twenty times, and it has been watched before.
-    await laptop.write('config/deploy.yaml', deployYaml(0));
     const releases = new Set([(await ready()).release]);
     for (let cycle = 1; cycle <= CYCLES; cycle += 1) {
       const sha = await laptop.commit('src/cycle.ts', `export const CYCLE = ${cycle};\n`);

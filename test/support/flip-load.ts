@@ -15,8 +15,6 @@ export interface Load {
   streams?: { count: number; path: string };
   /** It ends after this, also when nobody stops it. Default: 60. */
   seconds?: number;
-  /** Between an answer and the next question of the same client, who leaves the machine to others then. Default: none. */
-  pauseMs?: number;
 }
 
 /** One kind of request in the mix. */
@@ -79,7 +77,7 @@ export interface RunningLoad {
   stop(): Promise<void>;
 }
 
-export function startLoad({ origin, kinds, connections = 16, streams, seconds = 60, pauseMs = 0 }: Load): RunningLoad {
+export function startLoad({ origin, kinds, connections = 16, streams, seconds = 60 }: Load): RunningLoad {
   const asked: Asked[] = [];
   const opened: Stream[] = [];
   const waiting = new Set<{ askedAt: number }>();
@@ -102,8 +100,7 @@ export function startLoad({ origin, kinds, connections = 16, streams, seconds = 
       waiting.delete(turn);
       asked.push({ kind: kind.name, id: question.id, ...turn, endedAt: performance.now(), ...outcome });
       lookAgain();
-      const restMs = outcome.failure === undefined ? pauseMs : AFTER_FAILURE_MS;
-      if (restMs > 0 && !isOver) await pause(restMs);
+      if (outcome.failure !== undefined) await pause(AFTER_FAILURE_MS);
     }
     agent.destroy();
   }
