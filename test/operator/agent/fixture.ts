@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -120,7 +120,12 @@ export async function makeMachine(): Promise<Machine> {
       await makeRelease(layout, id, behaviour);
       return id;
     },
-    behave: (id, behaviour) => writeFile(join(layout.release(id), 'behaviour.json'), JSON.stringify(behaviour)),
+    // In one go: a request that reads it half written would end the process of the release.
+    async behave(id, behaviour) {
+      const file = join(layout.release(id), 'behaviour.json');
+      await writeFile(`${file}.new`, JSON.stringify(behaviour));
+      await rename(`${file}.new`, file);
+    },
     start(verb, request, options) {
       const agent = startAgent(home, verb, request, options);
       agents.add(agent.child);
