@@ -2,8 +2,10 @@
 export interface AuditEntry {
   /** Milliseconds since 1970. */
   at: number;
-  /** Intent and outcome of one call share it. */
+  /** Often the sender's word, so two calls may have the same. */
   requestId: string;
+  /** Ours, a UUID. Intent and outcome of one call share it, and no other call does. */
+  callId?: string;
   customer: string;
   entity?: string;
   environment?: string;

@@ -5,8 +5,11 @@ import type { AuditActor, AuditEntry } from './entry.ts';
 /** An entry as it stands in the log: `id` makes an append that is repeated harmless. */
 export type AuditRecord = AuditEntry & { id: string };
 
-/** One record for audit.append(): the text that is hashed, and the columns that repeat parts of it for searching. */
-export type Row = Columns & { record: string };
+/**
+ * One record for audit.append(): the text that is hashed, the columns that repeat parts of it for searching, and by what
+ * an outcome finds its intent.
+ */
+export type Row = Columns & { call_id: string | undefined; record: string };
 
 export const COLUMNS = [
   'chain',
@@ -25,7 +28,7 @@ export type Columns = Record<(typeof COLUMNS)[number], string | null>;
 
 export function toRow(entry: AuditEntry, id: string): Row {
   const record = recordText(entry, id);
-  return { ...columnsOf(record), record };
+  return { ...columnsOf(record), call_id: entry.callId, record };
 }
 
 /** The columns that belong to a record text. Throws when it is not the text of a record. */

@@ -1,3 +1,4 @@
+import { randomUUIDv7 } from 'node:crypto';
 import { type Caller, isKeyAlone, type Person } from '../access/caller.ts';
 import type { AuditEntry } from '../audit/audit.ts';
 import type { Environment } from '../customers/customer.ts';
@@ -50,7 +51,8 @@ export function createDoor(parts: DoorParts): Door {
     const started = means.now();
     const prepared = await prepare(caller, name, args);
     const writes = 'tool' in prepared && prepared.tool.kind !== 'read';
-    const entry = { ...startRecord(caller, name, request, started), ...prepared.known };
+    const callId = writes ? randomUUIDv7() : undefined;
+    const entry = { ...startRecord(caller, name, request, started), callId, ...prepared.known };
     try {
       if (writes) await means.audit.append({ ...entry, phase: 'intent' });
     } catch (thrown) {

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { AuditEntry } from '../../src/audit/audit.ts';
 import type { OwnerConnection } from '../../src/database/server.ts';
@@ -56,7 +57,29 @@ describe('an intent', () => {
     expect(await openOf(customer)).toEqual([]);
   });
 
-  test('of two with one request id, each outcome closes one', async () => {
+  test('of two calls under one request id of the sender, each outcome closes its own', async () => {
+    const customer = freshName('c');
+    const log = database.openLog();
+    const [killed, answered, late] = ['killed', 'answered', 'late'].map(text => {
+      const { intent, outcomeAs } = callOf(customer, 'twin', 1);
+      const mine = { callId: randomUUID(), arguments: { text } };
+      return { intent: { ...intent, ...mine }, outcome: { ...outcomeAs('ok'), ...mine } };
+    });
+    if (!killed || !answered || !late) throw new Error('There are three.');
+    for (const { intent } of [killed, answered, late]) await log.append(intent);
+    await log.append(answered.outcome);
+    await log.append({ ...late.outcome, callId: randomUUID() });
+    await log.append(late.outcome);
+    expect((await log.openIntents(0)).filter(intent => intent.customer === customer)).toMatchObject([
+      { callId: killed.intent.callId, arguments: { text: 'killed' } },
+    ]);
+    await log.sweep();
+    const { entries } = await log.search({ customer, entities: 'all', limit: 1 });
+    expect(entries).toMatchObject([{ outcome: 'unknown', callId: killed.intent.callId }]);
+    expect(await openOf(customer)).toEqual([]);
+  });
+
+  test('of two of a release that knew no id of its own, each outcome closes one', async () => {
     const customer = freshName('c');
     const log = database.openLog();
     const { intent, outcomeAs } = callOf(customer, 'twin', 1);

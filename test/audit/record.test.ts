@@ -52,7 +52,7 @@ describe('the record', () => {
 
 describe('its columns', () => {
   test('repeat what is searched for', () => {
-    const { record, ...columns } = toRow(entry, id);
+    const { record, call_id: _, ...columns } = toRow(entry, id);
     expect(columns).toEqual({
       chain: 'axe/studio',
       id,

@@ -44,6 +44,18 @@ describe('a call that works', () => {
     expect([intent?.requestId, intent?.entity]).toEqual([outcome?.requestId, outcome?.entity]);
   });
 
+  test('the two records of a write share an id that no other call has, whatever the sender calls his requests', async () => {
+    const { call, means } = openBench();
+    await Promise.all([call('write_it'), call('write_it')]);
+    expect(new Set(means.entries.map(({ requestId }) => requestId)).size).toBe(1);
+    const byCall = Object.values(Object.groupBy(means.entries, ({ callId }) => `${callId}`));
+    expect(byCall.map(entries => entries?.map(({ phase }) => phase))).toEqual([
+      ['intent', 'outcome'],
+      ['intent', 'outcome'],
+    ]);
+    expect(means.entries[0]?.callId).toMatch(/^[0-9a-f-]{36}$/);
+  });
+
   test('the tool gets its own arguments, the place and the caller', async () => {
     const { call, calls } = openBench();
     await call(

@@ -55,8 +55,9 @@ export const searchAudit = defineTool({
 // Private
 
 /** As the other tools speak: times in ISO, names in snake case. */
-function toPublic({ id, at, requestId, actor, customer: _, ...entry }: AuditRecord): Record<string, unknown> {
-  return { id, at: new Date(at).toISOString(), request_id: requestId, actor: shownActor(actor), ...entry };
+function toPublic({ id, at, requestId, callId, actor, customer: _, ...entry }: AuditRecord): Record<string, unknown> {
+  const ids = { request_id: requestId, ...(callId && { call_id: callId }) };
+  return { id, at: new Date(at).toISOString(), ...ids, actor: shownActor(actor), ...entry };
 }
 
 function isTime(text: string): boolean {

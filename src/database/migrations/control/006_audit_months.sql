@@ -39,6 +39,9 @@ create trigger append_only before update or delete or truncate on audit.log
   for each statement execute function audit.refuse();
 alter table audit.log enable always trigger append_only;
 
+-- What tells two calls apart that came under one request id of the sender's. Null: begun by a release that had none.
+alter table audit.open_intent add column call_id uuid;
+
 -- One row. A checkpoint file that was put back, cut or lost is behind it.
 create table audit.last_checkpoint (
   only_row boolean primary key default true check (only_row),
@@ -124,7 +127,7 @@ begin
   for item in
     select * from rows from (json_to_recordset(records) as (
       chain text, id uuid, at bigint, customer text, entity text, request_id text,
-      actor text, tool text, phase text, outcome text, record text
+      actor text, tool text, phase text, outcome text, call_id uuid, record text
     )) with ordinality as r
     -- An append is repeated at once or never, so its first attempt lies in this month or in the one before.
     where not exists (select from audit.log where log.id = r.id and log.month >= since - interval '1 month')
@@ -137,7 +140,8 @@ begin
 
     if item.phase = 'outcome' then
       delete from audit.open_intent where chain = item.chain and request_id = item.request_id and seq =
-        (select min(seq) from audit.open_intent where chain = item.chain and request_id = item.request_id);
+        (select min(seq) from audit.open_intent where chain = item.chain and request_id = item.request_id
+          and call_id is not distinct from item.call_id);
       continue when item.outcome = 'unknown' and not found;
     end if;
 
@@ -148,7 +152,7 @@ begin
       item.entity, item.request_id, item.actor, item.tool, item.phase, item.outcome, item.record, tip.hash,
       tip.month)::audit.log;
     if item.phase = 'intent' then
-      insert into audit.open_intent values (item.chain, item.request_id, tip.seq);
+      insert into audit.open_intent values (item.chain, item.request_id, tip.seq, item.call_id);
     end if;
   end loop;
   update audit.head set seq = tip.seq, hash = tip.hash where chain = tip.chain;
