@@ -79,17 +79,21 @@ export function createLifeline(socket: Socket, maxAnswerBytes: number): Lifeline
     if (loss) return Promise.reject(loss);
     if (waiting.size === 0) answerBytes = 0;
     return new Promise<T>((resolve, reject) => {
-      const tooLate = () => giveUpBy(new NoAnswer(`no answer within ${answerMs} ms`));
+      // Behind what has arrived by now: after a process was stalled, timers come before sockets.
+      const tooLate = () =>
+        setImmediate(() => waiting.has(fail) && giveUpBy(new NoAnswer(`no answer within ${answerMs} ms`)));
       const timer = answerMs > 0 ? setTimeout(tooLate, answerMs) : undefined;
-      const fail = (reason: Error) => {
+      const stop = () => {
         clearTimeout(timer);
         waiting.delete(fail);
+      };
+      const fail = (reason: Error) => {
+        stop();
         reject(reason);
       };
       waiting.add(fail);
       send().then(value => {
-        clearTimeout(timer);
-        waiting.delete(fail);
+        stop();
         resolve(value);
       }, fail);
     });

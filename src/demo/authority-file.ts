@@ -1,10 +1,12 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** Where the stand-in Entra of a data folder listens, for `frame token` and a second `npm start` in other processes. */
 export async function noteAuthority(dataFolder: string, authority: string): Promise<void> {
   await mkdir(dataFolder, { recursive: true });
-  await writeFile(fileIn(dataFolder), JSON.stringify({ authority, pid: process.pid }));
+  const draft = `${fileIn(dataFolder)}.${process.pid}`;
+  await writeFile(draft, JSON.stringify({ authority, pid: process.pid }));
+  await rename(draft, fileIn(dataFolder));
 }
 
 /** Undefined when there never was one. */
@@ -24,7 +26,8 @@ export async function isAuthorityAlive(dataFolder: string): Promise<boolean> {
 
 // Private
 
-const ANSWER_MS = 1000;
+/** Who has ended refuses at once; who is only busy is waited for. */
+const ANSWER_MS = 5000;
 const fileIn = (dataFolder: string) => join(dataFolder, 'entra-authority.json');
 
 async function readNote(dataFolder: string): Promise<{ authority: string; pid: number } | undefined> {

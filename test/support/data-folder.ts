@@ -15,7 +15,7 @@ export async function makeDataFolder(): Promise<string> {
 export async function removeDataFolder(folder: string): Promise<void> {
   const pid = Number.parseInt(await readFile(join(folder, 'postgres/data/postmaster.pid'), 'utf8').catch(() => ''), 10);
   if (pid && (await commandLineOf(pid)).includes(folder)) {
-    for (const signal of ['SIGCONT', 'SIGQUIT'] as const) process.kill(pid, signal);
+    for (const signal of ['SIGCONT', 'SIGQUIT'] as const) sendSignal(pid, signal);
     while ((await commandLineOf(pid)).includes(folder)) await pause(10);
   }
   await unmountBelow(folder);
@@ -27,6 +27,16 @@ export async function removeDeadDataFolders(): Promise<void> {
   for (const name of await readdir(tmpdir())) {
     const pid = /^frame-test-(\d+)-/.exec(name)?.[1];
     if (pid && !isAlive(Number(pid))) await removeDataFolder(join(tmpdir(), name));
+  }
+}
+
+export function sendSignal(pid: number, signal: NodeJS.Signals): void {
+  // Zero and below would be this whole run.
+  if (!(pid > 1)) throw new Error(`${pid} is no process of a test.`);
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // It ended meanwhile.
   }
 }
 

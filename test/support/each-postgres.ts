@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs';
-import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chown, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Cluster } from '../../src/database/embedded-cluster.ts';
 import { startPostmaster } from '../../src/database/embedded-postmaster.ts';
@@ -8,6 +7,8 @@ import { chooseIdentity, run } from '../../src/database/embedded-process.ts';
 import { type DatabaseServer, openServer } from '../../src/database/server.ts';
 import { observeNothing } from '../../src/observe.ts';
 import { Secret } from '../../src/secret.ts';
+import { makeDataFolder, removeDataFolder } from './data-folder.ts';
+import { freePorts } from './free-ports.ts';
 import { startOwnPostgres, urlOf } from './postgres.ts';
 
 /** A Postgres that belongs to one test file. */
@@ -28,7 +29,9 @@ export const EACH_POSTGRES = [
 ];
 
 async function startOldest(): Promise<TestPostgres> {
-  const folder = await mkdtemp(join(tmpdir(), 'frame-test-15-'));
+  const home = await makeDataFolder();
+  const folder = join(home, 'postgres');
+  await mkdir(folder);
   const identity = await chooseIdentity(folder);
   if (identity.uid !== undefined && identity.gid !== undefined) await chown(folder, identity.uid, identity.gid);
   const data = join(folder, 'data');
@@ -38,14 +41,11 @@ async function startOldest(): Promise<TestPostgres> {
   await run(identity, join(OLDEST, 'initdb'), [`--pgdata=${data}`, `--pwfile=${passwordFile}`, ...options]);
   const program = join(OLDEST, 'postgres');
   const cluster: Cluster = { folder, data, identity, program, password: new Secret('of-a-test') };
-  const postmaster = await startPostmaster(cluster);
+  const postmaster = await startPostmaster(cluster, await freePorts(1));
   const url = urlOf(cluster, postmaster);
   return {
     server: await openServer({ databaseUrl: url, dataFolder: folder, observe: observeNothing }),
     url,
-    async remove() {
-      process.kill(postmaster.pid, 'SIGQUIT');
-      await rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
-    },
+    remove: () => removeDataFolder(home),
   };
 }

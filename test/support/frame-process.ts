@@ -1,6 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { cp, rename, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { inject } from 'vitest';
 import { isAlive } from '../../src/database/embedded-process.ts';
@@ -47,6 +46,8 @@ export interface FrameProcess {
   /** Resolves to the exit code. */
   stop(signal?: NodeJS.Signals): Promise<number | null>;
 }
+
+export { freePorts } from './free-ports.ts';
 
 export interface Serving extends FrameProcess {
   port: number;
@@ -103,14 +104,6 @@ export async function makeFrameHome(customers: string): Promise<FrameHome> {
   }
 }
 
-/** Three neighbouring ports below those that the kernel hands out, so that nobody is given them meanwhile. */
-export async function freePorts(): Promise<number> {
-  for (;;) {
-    const port = 20_000 + Math.floor(Math.random() * 12_000);
-    if ((await Promise.all([port, port + 1, port + 2].map(isFree))).every(Boolean)) return port;
-  }
-}
-
 // Private
 
 /** A copy of the one that the run has made: initdb takes longer than everything else. */
@@ -127,6 +120,7 @@ async function replace(file: string, text: string): Promise<void> {
 function follow(child: ChildProcess, input: string | Buffer | undefined): FrameProcess {
   const { pid = 0, stdin, stdout, stderr } = child;
   const streams = { out: '', err: '', both: '' };
+  let isOver = false;
   const listeners = new Set<() => void>();
   for (const [name, stream] of [
     ['out', stdout],
@@ -145,6 +139,7 @@ function follow(child: ChildProcess, input: string | Buffer | undefined): FrameP
   const finished = new Promise<Finished>((resolve, reject) => {
     child.once('error', reject);
     child.once('close', exit => {
+      isOver = true;
       resolve({ exit, out: streams.out, err: streams.err });
       for (const notice of listeners) notice();
     });
@@ -158,7 +153,7 @@ function follow(child: ChildProcess, input: string | Buffer | undefined): FrameP
       new Promise((resolve, reject) => {
         const look = () => {
           const found = pattern.exec(streams.both.slice(from));
-          if (!found && child.exitCode === null && child.signalCode === null) return;
+          if (!found && !isOver) return;
           listeners.delete(look);
           if (found) resolve(found[0]);
           else reject(new Error(`ended without ${pattern}:\n${streams.both}`));
@@ -171,12 +166,4 @@ function follow(child: ChildProcess, input: string | Buffer | undefined): FrameP
       return (await finished).exit;
     },
   };
-}
-
-async function isFree(port: number): Promise<boolean> {
-  const server = createServer();
-  return new Promise(resolve => {
-    server.once('error', () => resolve(false));
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
-  });
 }

@@ -2,6 +2,7 @@ import type { TestProject } from 'vitest/node';
 import { prepareCluster } from '../../src/database/embedded-cluster.ts';
 import { startPostmaster } from '../../src/database/embedded-postmaster.ts';
 import { makeDataFolder, removeDataFolder, removeDeadDataFolders } from './data-folder.ts';
+import { freePorts } from './free-ports.ts';
 import { copyCluster, urlOf } from './postgres.ts';
 
 /** One Postgres for the whole run, and its files at rest for tests that need a server of their own. */
@@ -12,7 +13,7 @@ export default async function setUp(project: TestProject): Promise<() => Promise
   await prepareCluster(template);
   await copyCluster(template, folder);
   const cluster = await prepareCluster(folder);
-  const postmaster = await startPostmaster(cluster);
+  const postmaster = await startPostmaster(cluster, await freePorts(1));
   project.provide('postgres', { url: urlOf(cluster, postmaster).reveal(), template });
   return async () => {
     await Promise.all([template, folder].map(removeDataFolder));

@@ -12,7 +12,8 @@ import { createPools, type PoolLimits, type Pools, type PoolTimes } from '../../
 import { type DatabaseServer, openServer } from '../../src/database/server.ts';
 import { type Observe, observeNothing } from '../../src/observe.ts';
 import { Secret } from '../../src/secret.ts';
-import { makeDataFolder, removeDataFolder } from './data-folder.ts';
+import { makeDataFolder, removeDataFolder, sendSignal } from './data-folder.ts';
+import { freePorts } from './free-ports.ts';
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -108,11 +109,13 @@ export async function startOwnPostgres({ prepare }: OwnPostgresOptions = {}): Pr
   await copyCluster(inject('postgres').template, folder);
   const cluster = await prepareCluster(folder);
   await prepare?.(cluster);
-  let postmaster = await startPostmaster(cluster);
-  const { port } = postmaster;
+  const port = await freePorts(1);
+  let postmaster = await startPostmaster(cluster, port);
   const url = urlOf(cluster, postmaster);
+  /** The postmaster first, on its own: it has no more children then. */
   const signalAll = async (signal: NodeJS.Signals): Promise<number[]> => {
-    const all = [postmaster.pid, ...(await childrenOf(postmaster.pid))];
+    sendSignal(postmaster.pid, 'SIGSTOP');
+    const all = [...(await childrenOf(postmaster.pid)), postmaster.pid];
     for (const pid of all) sendSignal(pid, signal);
     return all;
   };
@@ -121,8 +124,7 @@ export async function startOwnPostgres({ prepare }: OwnPostgresOptions = {}): Pr
     url,
     pid: () => postmaster.pid,
     async kill() {
-      // One that was born meanwhile, or still dies, holds the shared memory, and the next postmaster would not start.
-      sendSignal(postmaster.pid, 'SIGSTOP');
+      // One that still dies holds the shared memory, and the next postmaster would not start.
       for (const pid of await signalAll('SIGKILL')) while (!(await isGone(pid))) await pause(10);
     },
     freeze: async () => void (await signalAll('SIGSTOP')),
@@ -172,12 +174,4 @@ async function childrenOf(pid: number): Promise<number[]> {
 async function isGone(pid: number): Promise<boolean> {
   const state = await promisify(execFile)('ps', ['-o', 'stat=', '-p', `${pid}`]).catch(() => ({ stdout: '' }));
   return state.stdout === '' || state.stdout.startsWith('Z');
-}
-
-function sendSignal(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(pid, signal);
-  } catch {
-    // It ended meanwhile.
-  }
 }

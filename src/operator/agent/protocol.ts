@@ -92,7 +92,7 @@ export interface Limits {
   /** A slot that is told to end has so long before it is killed. */
   stopSeconds: number;
   migrateSeconds: number;
-  /** After the flip: so many answers through the proxy must come from the new release, within so long. */
+  /** After the flip: so many answers in a row through the proxy must come from the new release, each within so long. */
   verify: { answers: number; seconds: number };
   watch: WatchLimits;
   /** Refuse to begin with less. */

@@ -99,6 +99,7 @@ export async function flip(layout: Layout, slot: Slot | undefined): Promise<void
 
 const PORT_MS = 5000;
 const KILL_MS = 5000;
+const EXEC_MS = 50;
 
 /** Undefined when nothing is there, or at the end of the links that begin there. */
 async function whereTo(path: string): Promise<string | undefined> {
@@ -141,12 +142,23 @@ async function writtenAt(file: string): Promise<bigint | undefined> {
 
 /** A number in a file proves nothing: after a restart of the machine it may be anybody's, the other slot's too. */
 async function isOurs(layout: Layout, slot: Slot, pid: number): Promise<boolean> {
-  const line = await commandLineOf(pid);
+  const line = await settledLineOf(pid);
   const home = await realpath(layout.home);
   if ([home, layout.home].some(folder => line.includes(`${folder}/bin/run-slot ${slot} `))) return true;
   const release = await releaseOf(layout, slot);
   if (release === undefined || !line.includes(`${home}/releases/${release}/src/main.ts serve`)) return false;
   return (await writtenPid(layout, otherSlot(slot))) !== pid || (await isNewer(layout, slot));
+}
+
+/** It is empty for an instant while a process becomes another program, as run-slot becomes the gateway. */
+async function settledLineOf(pid: number): Promise<string> {
+  let line = '';
+  const isThere = async () => {
+    line = await commandLineOf(pid);
+    return line !== '';
+  };
+  await until(isThere, EXEC_MS, { everyMs: 10 });
+  return line;
 }
 
 /** Of two files with one number, the older is left from a process that is no more. */

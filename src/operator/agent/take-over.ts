@@ -6,6 +6,7 @@ import { readCounts } from './metrics.ts';
 import type { Outlook } from './outlook.ts';
 import type { Activated, Limits } from './protocol.ts';
 import { flip, runnerOf } from './slots.ts';
+import { until } from './until.ts';
 import { findWrongAnswer } from './verify.ts';
 import { baselineOf, watch, type Yardstick } from './watch.ts';
 
@@ -65,6 +66,8 @@ export async function proveServing(parts: TakeOver, yardstick: Yardstick): Promi
 
 // Private
 
+const READY_MS = 5000;
+
 /** Whatever goes wrong now, for reasons that nobody foresaw too: what served before is known to be good. */
 async function orGoBack(parts: TakeOver, work: () => Promise<void>): Promise<void> {
   try {
@@ -75,10 +78,15 @@ async function orGoBack(parts: TakeOver, work: () => Promise<void>): Promise<voi
   }
 }
 
+/** One slow answer says nothing: the machine may be busy with just what is wrong with the new release. */
+async function isReady(port: number): Promise<boolean> {
+  return await until(async () => (await askReady(port))?.status === 200, READY_MS, { everyMs: 200 });
+}
+
 /** To the slot before, if it is any better. The new one runs on, for whoever wants to know why. */
 async function goBack({ scene, undertaking, outlook, target, before }: TakeOver, fault: string): Promise<Refused> {
   const release = `The release ${target.release}`;
-  if (before && (await askReady(outlook.host.ports[before.slot]))?.status !== 200) {
+  if (before && !(await isReady(outlook.host.ports[before.slot]))) {
     return new Refused({
       code: 'deploy/failed',
       message: `${release} serves in ${target.slot}, but ${fault}. It did not go back: ${before.slot} is not ready either.`,

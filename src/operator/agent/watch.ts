@@ -47,13 +47,13 @@ export async function watch(watched: Watch): Promise<{ fault?: string; seen: str
   }
 }
 
-/** What the old slot did lately, when that is enough to compare with, else in all its life. */
+/** What the old slot did lately, when that is enough to compare with, else in all its life, as far as it is known. */
 export function baselineOf(
   earlier: Counts | undefined,
   atFlip: Counts | undefined,
   minRequests: number,
 ): Counts | undefined {
-  if (!atFlip) return undefined;
+  if (!atFlip) return earlier;
   const lately = between(earlier, atFlip);
   return lately.requests >= minRequests && lately.calls >= minRequests ? lately : atFlip;
 }

@@ -109,7 +109,12 @@ describe('what happened between', () => {
     const much = counts({ requests: 100, calls: 100 });
     expect(baselineOf(counts({ requests: 50, calls: 50 }), much, 20)).toMatchObject({ requests: 50 });
     expect(baselineOf(counts({ requests: 90, calls: 90 }), much, 20)).toMatchObject({ requests: 100 });
-    expect(baselineOf(much, undefined, 20)).toBeUndefined();
+  });
+
+  test('is what was known before when it did not answer at the flip', () => {
+    const much = counts({ requests: 100, calls: 100 });
+    expect(baselineOf(much, undefined, 20)).toBe(much);
+    expect(baselineOf(undefined, undefined, 20)).toBeUndefined();
   });
 });
 
