@@ -104,7 +104,7 @@ for (const { title, file } of await findCaddies()) {
     });
 
     test('a slot that dies with a request is a problem, too', async () => {
-      const answering = ask('/slow', { method: 'POST', headers: { 'x-question': 'dies' } }, 'x');
+      const answering = ask('/mute', { method: 'POST', headers: { 'x-question': 'dies' } }, 'x');
       await expect.poll(() => slots.carriedOut()).toContain('dies');
       await slots.end('blue', 'SIGKILL');
       const { status, headers, body } = await answering;

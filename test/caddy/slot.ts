@@ -34,6 +34,11 @@ app.post('/slow', async c => {
   await pause(SLOW_MS);
   return answer(c, body);
 });
+// Carries it out, and never answers.
+app.post('/mute', async c => {
+  await take(c);
+  return await new Promise<never>(() => {});
+});
 // Does not wait for the question.
 app.post('/eager', c => answer(c, randomBytes(100_000)));
 app.get('/events', c =>

@@ -2,7 +2,16 @@ import { rm, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { eventually, idOf, PASSWORD, startTraffic, textOf } from './agent/fixture.ts';
-import { customersYaml, deployYaml, everythingOn, type Fleet, freezeInGate, makeFleet, thaw } from './remote/fleet.ts';
+import {
+  customersYaml,
+  deployYaml,
+  everythingOn,
+  type Fleet,
+  freeze,
+  makeFleet,
+  thaw,
+  untilGate,
+} from './remote/fleet.ts';
 
 /** Real ssh to real machines with real agents, slots and proxies; only the releases are tiny. */
 let fleet: Fleet;
@@ -145,8 +154,9 @@ describe('one customer', { timeout: 120_000 }, () => {
     await fleet.write('config/deploy.yaml', deployYaml(join(fleet.folder, 'homes'), 'gate: { seconds: 90 }\n'));
     const id = await fleet.commit(1);
     const machine = fleet.machine('axe');
+    await freeze(machine);
     const deploy = fleet.frame('deploy axe');
-    await freezeInGate(machine);
+    await untilGate(machine);
     await fleet.sshd.drop();
     const { exit, err } = await deploy;
     expect(exit).toBe(2);

@@ -1,7 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
-import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -15,6 +14,7 @@ import { HAS_SSHD, SSHD, type Sshd, startSshd } from '../support/sshd.ts';
 import { eventually, type Machine, makeMachine } from './agent/fixture.ts';
 import { type Front, instead, startFront } from './doctor-front.ts';
 import { run } from './fixture.ts';
+import { type Mutes, startMutes } from './mutes.ts';
 import { makeTailscale, peerOf, statusOf, tellStatus } from './tailscale.ts';
 
 /** A whole machine behind real ssh and real TLS, and others that are not well in other ways. */
@@ -27,11 +27,10 @@ const certificate = selfSigned('axe.example.com', { to: Date.now() + 60.5 * DAY_
 let machine: Machine;
 let sshd: Sshd;
 let changed: Sshd;
-let mute: Server;
+let mutes: Mutes;
 let front: Front;
 let folder: string;
 let [first, second] = ['', ''];
-const held = new Set<Socket>();
 
 describe.skipIf(!HAS_SSHD)(`frame health over ${SSHD}`, () => {
   beforeAll(async () => {
@@ -42,8 +41,7 @@ describe.skipIf(!HAS_SSHD)(`frame health over ${SSHD}`, () => {
       mkdtemp(join(tmpdir(), 'frame-health-')),
     ]);
     await symlink(process.execPath, join(machine.layout.home, 'bin/node'));
-    mute = createServer(socket => held.add(socket)).listen(0, '127.0.0.1');
-    await once(mute, 'listening');
+    mutes = await startMutes(2);
     front = await startFront(machine.ports.proxy, certificate);
     await layOutLaptop();
     first = await machine.release(1, speaking);
@@ -52,9 +50,7 @@ describe.skipIf(!HAS_SSHD)(`frame health over ${SSHD}`, () => {
     await machine.deploy(second);
   }, 120_000);
   afterAll(async () => {
-    for (const socket of held) socket.destroy();
-    mute?.close();
-    await Promise.all([front, machine].map(part => part?.[Symbol.asyncDispose]()));
+    await Promise.all([front, machine, mutes].map(part => part?.[Symbol.asyncDispose]()));
     await Promise.all([sshd, changed].map(part => part?.close()));
     await rm(folder, { recursive: true, force: true });
   });
@@ -181,29 +177,29 @@ describe.skipIf(!HAS_SSHD)(`frame health over ${SSHD}`, () => {
   });
 
   test('invariants 23 and 29: whoever cannot be reached hides nobody, and holds nobody up', async () => {
-    const began = performance.now();
     const { out, exit } = await health('--json');
-    // The promise of this command, and the only reason why it has a limit.
-    expect(performance.now() - began).toBeLessThan((CONNECT_SECONDS + 3) * 1000);
+    // One is waited for while another one is, so it all takes as long as one of them.
+    expect(mutes.mostAtOnce()).toBe(2);
     expect(exit).toBe(2);
     const rows: { customer: string; state: string; complaints: { sentence: string }[] }[] = JSON.parse(out);
     expect(rows.map(({ customer, state }) => [customer, state])).toEqual([
       ['axe', 'ok'],
       ['dead', 'unreachable'],
       ['mute', 'unreachable'],
+      ['silent', 'unreachable'],
       ['fresh', 'degraded'],
       ['moved', 'unreachable'],
     ]);
-    const [, dead, muted, fresh, moved] = rows.map(({ complaints }) => complaints[0]?.sentence);
+    const [, dead, mute, silent, fresh, moved] = rows.map(({ complaints }) => complaints[0]?.sentence);
     expect(dead).toContain('Connection refused');
-    expect(muted).toMatch(/timed out|no answer/);
+    for (const late of [mute, silent]) {
+      expect(late).toMatch(new RegExp(`timed out|no answer within ${CONNECT_SECONDS + 2} s`));
+    }
     expect(fresh).toContain('frame provision fresh');
     expect(moved).toContain('Host key verification failed');
   });
 
-  test('one that answers and then hangs holds up no process: what was begun is ended with it', {
-    timeout: 25_000,
-  }, async () => {
+  test('one that answers and then hangs holds up no process: what was begun is ended with it', async () => {
     // Until its connection ends.
     const hang = 'while kill -0 $PPID; do sleep 0.2; done';
     const answer = 'exec sh -c "$SSH_ORIGINAL_COMMAND"';
@@ -305,13 +301,20 @@ async function layOutLaptop(): Promise<void> {
   }
   const limits = `home: ${homes}/{customer}\nmin_free_megabytes: 1\nsteps: { connect_seconds: ${CONNECT_SECONDS} }\n`;
   await writeFile(join(folder, 'config/deploy.yaml'), limits);
-  const port = (mute.address() as { port: number }).port;
   const known = await Promise.all([sshd, changed].map(({ configFile }) => readFile(configFile, 'utf8')));
   await writeFile(
     join(folder, 'ssh_config'),
-    `${known.join('')}\nHost mute-mac\n  HostName 127.0.0.1\n  Port ${port}\n`,
+    `${known.join('')}\n${mutes.ports.map((port, i) => `Host mute-mac-${i}\n  HostName 127.0.0.1\n  Port ${port}\n`).join('')}`,
   );
-  const hosts = { axe: 'axe-mac', dead: 'dead-mac', mute: 'mute-mac', fresh: 'new-mac', moved: 'other-mac', cloud: '' };
+  const hosts = {
+    axe: 'axe-mac',
+    dead: 'dead-mac',
+    mute: 'mute-mac-0',
+    silent: 'mute-mac-1',
+    fresh: 'new-mac',
+    moved: 'other-mac',
+    cloud: '',
+  };
   const entries = Object.entries(hosts).map(([id, host], i) => entryOf(id, host, i));
   await writeFile(join(folder, 'customers.yaml'), `customers:\n${entries.join('')}`);
 }

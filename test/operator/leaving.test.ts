@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { eventually, idOf, type Machine } from './agent/fixture.ts';
-import { deployYaml, type Fleet, freezeInGate, makeFleet, thaw } from './remote/fleet.ts';
+import { deployYaml, type Fleet, freeze, makeFleet, thaw, untilGate } from './remote/fleet.ts';
 
 /** The laptop's side as a process of its own, which leaves in the middle. */
 let fleet: Fleet;
@@ -33,8 +33,9 @@ function deploy() {
 describe('whoever leaves in the middle', { timeout: 120_000 }, () => {
   test('with Ctrl-C: hears that the machine goes on by itself, and it does', async () => {
     await fleet.commit(1);
+    await freeze(machine);
     const { child, closed, err } = deploy();
-    await freezeInGate(machine);
+    await untilGate(machine);
     child.kill('SIGINT');
     expect((await closed)[0]).toBe(130);
     expect(err()).toMatch(
@@ -49,8 +50,9 @@ describe('whoever leaves in the middle', { timeout: 120_000 }, () => {
 
   test('invariant 19: killed: the same command again finds somebody at work, and then that it is done', async () => {
     await fleet.commit(1);
+    await freeze(machine);
     const { child, closed } = deploy();
-    await freezeInGate(machine);
+    await untilGate(machine);
     child.kill('SIGKILL');
     await closed;
     expect(await fleet.frame('deploy axe')).toMatchObject({ exit: 75, err: expect.stringContaining('axe: locked: ') });

@@ -51,7 +51,7 @@ test('input that cannot be read is thrown, and the program does not take the hal
 
 test('a program that takes too long is ended, also when it does not want to', async () => {
   const stubborn = `process.on('SIGTERM', () => {}); console.log(process.pid); setInterval(() => {}, 1000)`;
-  const { timedOut, exit, out } = await runProgram(...node(stubborn), { timeoutSeconds: 1 });
+  const { timedOut, exit, out } = await runProgram(...node(stubborn), { timeoutSeconds: 5 });
   expect({ timedOut, exit }).toEqual({ timedOut: true, exit: null });
   expect(isAlive(Number(out))).toBe(false);
 });

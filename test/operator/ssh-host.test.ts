@@ -230,7 +230,7 @@ describe.skipIf(!HAS_SSHD)(SSHD, () => {
       await fakeNode(lab, `${lines.join('\n')}; sleep 30`);
       await using host = await lab.open();
       const heard: Heard[] = [];
-      const asked = host.ask('offer', NOTHING, { onHeard: each => heard.push(each), timeoutSeconds: 2 });
+      const asked = host.ask('offer', NOTHING, { onHeard: each => heard.push(each), timeoutSeconds: 6 });
       expect(await asked).toEqual(answer.answer);
       expect(heard).toEqual([step, warning]);
     });

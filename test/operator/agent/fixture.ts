@@ -200,13 +200,15 @@ export async function textOf(file: string): Promise<string> {
 /** Everything in the home but logs, pids and what the proxy keeps: path → content, target or mark. */
 export async function snapshot({ home }: Layout): Promise<Record<string, string>> {
   const entries = await readdir(home, { recursive: true, withFileTypes: true });
-  const told = entries.map(async (entry): Promise<[string, string]> => {
+  const told = entries.map(async (entry): Promise<[string, string][]> => {
     const path = join(entry.parentPath, entry.name);
-    if (entry.isSymbolicLink()) return [relative(home, path), await readlink(path)];
-    return [relative(home, path), entry.isFile() ? await readFile(path, 'utf8') : ''];
+    const name = relative(home, path);
+    // Not even read: they come and go.
+    if (/^(log|caddy-)|\/pid(\.\d+)?$/.test(name)) return [];
+    if (entry.isSymbolicLink()) return [[name, await readlink(path)]];
+    return [[name, entry.isFile() ? await readFile(path, 'utf8') : '']];
   });
-  const all = Object.fromEntries(await Promise.all(told));
-  return Object.fromEntries(Object.entries(all).filter(([path]) => !/^(log|caddy-)|\/pid(\.\d+)?$/.test(path)));
+  return Object.fromEntries((await Promise.all(told)).flat());
 }
 
 // Private

@@ -15,19 +15,21 @@ afterEach(() => machine[Symbol.asyncDispose]());
 
 /** Enough for a process to start and to be asked, also on a busy machine. */
 const SHORT = { ...LIMITS, gate: { answers: 2, seconds: 2 } };
+/** Where it counts what the last answer was. */
+const LONGER = { ...LIMITS, gate: { answers: 2, seconds: 6 } };
 
 describe('invariants 8 and 9: traffic never moves to', () => {
   const bad: [string, Behaviour, RegExp][] = [
     ['a release that ends at once', { crash: 1 }, /^green was started 4 times, and did not stay\.$/],
-    ['a release that is never ready', { ready: 503 }, /^green is not ready \(503: database\) after 2 s\.$/],
-    ['a release whose readiness fails', { ready: 500 }, /^green is not ready \(500: database\) after 2 s\.$/],
+    ['a release that is never ready', { ready: 503 }, /^green is not ready \(503: database\) after 6 s\.$/],
+    ['a release whose readiness fails', { ready: 500 }, /^green is not ready \(500: database\) after 6 s\.$/],
     ['a release that is another one', { claims: { release: idOf(7) } }, /^green says that it runs .*7, not .*2\.$/],
     ['a release that is in the other slot', { claims: { slot: 'blue' } }, /^green says that it is the slot blue\.$/],
   ];
 
   test.each(bad)('%s', async (_, behaviour, message) => {
     // What no waiting mends is not waited for.
-    const limits = behaviour.claims || behaviour.crash ? LIMITS : SHORT;
+    const limits = behaviour.claims || behaviour.crash ? LIMITS : LONGER;
     const pid = machine.supervisor.pid('blue');
     const customers = `${CUSTOMERS}# new\n`;
     const told = await machine.activate(await machine.release(2, behaviour), { limits, customers });

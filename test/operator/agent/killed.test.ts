@@ -200,7 +200,7 @@ describe('what is left to do stays written down', () => {
     const { length } = await machine.history();
     const wish = await nextRelease();
     await machine.behave(wish.id, { ready: 503 });
-    const agent = machine.start('activate', { ...wish, limits: { ...LIMITS, gate: { answers: 1, seconds: 2 } } });
+    const agent = machine.start('activate', { ...wish, limits: { ...LIMITS, gate: { answers: 1, seconds: 6 } } });
     await agent.begins('gate');
     await rm(customers);
     await mkdir(join(customers, 'in the way'), { recursive: true });

@@ -134,10 +134,11 @@ describe('a number that both slots have written down', () => {
   async function startGateway(release: string) {
     const file = join(layout.release(release), 'src/main.ts');
     await mkdir(join(layout.release(release), 'src'), { recursive: true });
-    await writeFile(file, 'setInterval(() => {}, 1000);');
+    await writeFile(file, 'console.log(1); setInterval(() => {}, 1000);');
     const child = spawn(process.execPath, [file, 'serve']);
     onTestFinished(() => void child.kill('SIGKILL'));
-    await once(child, 'spawn');
+    // When it is spawned, its command line may still be empty.
+    await once(child.stdout, 'data');
     return child;
   }
 
@@ -164,10 +165,10 @@ describe('a number that both slots have written down', () => {
 
   test('is that of run-slot, which names its slot', async () => {
     await mkdir(join(layout.home, 'bin'));
-    await writeFile(layout.runSlot, 'while :; do sleep 1; done');
+    await writeFile(layout.runSlot, 'echo 1; while :; do sleep 1; done');
     const child = spawn('sh', [layout.runSlot, 'green', '1']);
     onTestFinished(() => void child.kill('SIGKILL'));
-    await once(child, 'spawn');
+    await once(child.stdout, 'data');
     await writePid(child.pid);
     expect(await runnerOf(layout, 'green')).toMatchObject({ pid: child.pid });
     expect(await runnerOf(layout, 'blue')).toBeUndefined();

@@ -1,11 +1,12 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 
 /**
  * The program of a release that is small enough to be started a hundred times in a test: `check`, `migrate` and `serve` as
  * the gateway has them, and on demand every way in which a release can be bad. What it shall do lies in behaviour.json
- * in the release that was started, and is read again on every request.
+ * in the release that was started, and is read again on every request. While the file `wait` lies in FRAME_DATA, `serve`
+ * does not listen yet.
  */
 export interface Behaviour {
   /** Exit code of `check`. */
@@ -41,6 +42,7 @@ const { release } = JSON.parse(readFileSync(join(root, 'release.json'), 'utf8'))
 const { FRAME_DATABASE_URL, FRAME_CUSTOMERS = '', FRAME_DATA = '', FRAME_SLOT = '', FRAME_LISTEN = '' } = process.env;
 
 const WALLS = join(FRAME_DATA, 'walls');
+const WAIT = join(FRAME_DATA, 'wait');
 
 const verbs: Record<string, () => Promise<number> | number> = { check, migrate, serve };
 process.exitCode = await verbs[process.argv[2] ?? '']?.();
@@ -119,6 +121,7 @@ async function serve(): Promise<number> {
     response.writeHead(status, { 'X-Frame-Release': claims?.release ?? release, 'X-Frame-Slot': FRAME_SLOT });
     response.end(body);
   });
+  while (existsSync(WAIT)) await pause(20);
   server.listen(Number(FRAME_LISTEN.split(':')[1]), '127.0.0.1');
   const { promise, resolve } = Promise.withResolvers<number>();
   process.on('SIGTERM', () => {

@@ -2,8 +2,8 @@ import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
+import type { Layout } from '../../../src/operator/agent/layout.ts';
 import { type Sshd, startSshd } from '../../support/sshd.ts';
-import type { Supervisor } from '../../support/supervisor.ts';
 import { eventually, type Machine, makeMachine, snapshot, textOf } from '../agent/fixture.ts';
 import type { Behaviour } from '../agent/tiny-release.ts';
 import type { Transcript } from '../fixture.ts';
@@ -111,27 +111,23 @@ export async function everythingOn({ layout }: Machine): Promise<Record<string, 
   return Object.fromEntries(all.filter(([path]) => path !== 'agent' && !path.startsWith('agent/')));
 }
 
-/** The slot blue stands still from the moment on at which the agent asks whether it is ready. */
-export async function freezeInGate({ layout, supervisor }: Machine): Promise<void> {
-  const step = async () => JSON.parse(await textOf(layout.journal).catch(() => '{}')).step;
-  await eventually(async () => (await step()) === 'gate', 60_000);
-  await eventually(() => isSent(supervisor, 'SIGSTOP'));
+/** Before a deploy: its release does not listen until `thaw`, so the agent stays in its gate. */
+export async function freeze({ layout }: Machine): Promise<void> {
+  await writeFile(waitFile(layout), '');
 }
 
-export async function thaw({ supervisor }: Machine): Promise<void> {
-  await eventually(() => isSent(supervisor, 'SIGCONT'));
+export async function thaw({ layout }: Machine): Promise<void> {
+  await rm(waitFile(layout));
+}
+
+export async function untilGate({ layout }: Machine): Promise<void> {
+  const step = async () => JSON.parse(await textOf(layout.journal).catch(() => '{}')).step;
+  await eventually(async () => (await step()) === 'gate', 60_000);
 }
 
 // Private
 
-/** False while the supervisor is about to start the slot again. */
-function isSent(supervisor: Supervisor, signal: NodeJS.Signals): boolean {
-  try {
-    return process.kill(supervisor.pid('blue'), signal);
-  } catch {
-    return false;
-  }
-}
+const waitFile = ({ home }: Layout) => join(home, 'state/data/wait');
 
 /** The home has a name of its own; the laptop knows it by that of the customer. */
 async function makeMachineOf(id: string, homes: string): Promise<Machine> {
