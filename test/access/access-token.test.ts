@@ -103,7 +103,7 @@ describe('a token', () => {
     expect(await lastUsed()).toBe(NOW);
     database.clock.now += 1001;
     await tokens.find(accessToken, site);
-    await vi.waitFor(async () => expect(await lastUsed()).toBe(database.clock.now));
+    await expect.poll(lastUsed).toBe(database.clock.now);
   });
 });
 

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Access, createAccess } from '../../src/access/authenticate.ts';
 import type { Customer } from '../../src/customers/customer.ts';
 import { createStandInEntra, type StandInEntra } from '../../src/demo/entra/stand-in-entra.ts';
@@ -366,7 +366,7 @@ describe('F7, F8: Entra', () => {
       code: 'access/token-invalid',
       detail: 'key-unknown',
     });
-    await vi.waitFor(() => expect(observations.of('keys-unreachable')).toHaveLength(1));
+    await expect.poll(() => observations.of('keys-unreachable')).toHaveLength(1);
   });
 
   test('is down for one customer and up for another', async () => {

@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createSigningKeys, type SigningKeys } from '../../src/access/signing-keys.ts';
 import {
   createKey,
@@ -97,7 +97,7 @@ describe('age', () => {
     const old = await keys.find(tenant, 'first');
     clock += minutes(60);
     expect(await keys.find(tenant, 'first')).toBe(old);
-    await vi.waitFor(() => expect(observations.of('keys-fetched')).toHaveLength(2));
+    await expect.poll(() => observations.of('keys-fetched')).toHaveLength(2);
     expect(requests).toHaveLength(2);
     expect(keys.known(tenant, 'first')).not.toBe(old);
   });
@@ -107,7 +107,7 @@ describe('age', () => {
     answer = serveKeys(toJwk(second));
     clock += minutes(60);
     keys.known(tenant, 'first');
-    await vi.waitFor(() => expect(observations.of('keys-fetched')).toHaveLength(2));
+    await expect.poll(() => observations.of('keys-fetched')).toHaveLength(2);
     expect(keys.known(tenant, 'first')).toBeUndefined();
     expect(await keys.find(tenant, 'first')).toBe('unknown');
   });

@@ -46,6 +46,7 @@ export interface AuditDatabase {
   verify(options?: VerifyOptions & Partial<EvidenceSource> & { read?: Read }): Promise<Verified>;
   /** So many months after this one are gone by, for the log. */
   passMonths(months: number): Promise<void>;
+  /** Whoever waits for a connection gets one, however slow this machine is. */
   openPools(address?: ServerAddress, limits?: Partial<PoolLimits>): Pools;
   /** Superuser on the control database, for looking and for tampering. */
   connectAsRoot(): Promise<OwnerConnection>;
@@ -65,7 +66,7 @@ export async function openAuditDatabase(passwordOf = (role: string) => `password
       createPools({
         server,
         passwordOf,
-        limits: { ...DEFAULT_GATEWAY_CONFIG.pools, ...limits },
+        limits: { ...DEFAULT_GATEWAY_CONFIG.pools, acquireTimeoutMs: 10_000, ...limits },
         observe: observeNothing,
       }),
     );

@@ -29,9 +29,26 @@ async function appendMany(log: AuditLog, customer: string, length: number, name 
   return { done, reasons };
 }
 
+/** Many append one after the other until one of them is refused; what became of each, as above. */
+async function appendUntilRefused(log: AuditLog, customer: string, name: string) {
+  const done: string[] = [];
+  const reasons: unknown[] = [];
+  const appendOn = async (who: number) => {
+    for (let i = 0; reasons.length === 0; i++) {
+      const requestId = `${name}${who}/${i}`;
+      await log.append(entryOf(customer, { requestId })).then(
+        () => done.push(requestId),
+        reason => reasons.push(reason),
+      );
+    }
+  };
+  await Promise.all(Array.from({ length: 100 }, (_, who) => appendOn(who)));
+  return { done, reasons };
+}
+
 /** Tries until it is done: nobody restarts the log. */
 async function appendWhenBack(log: AuditLog, entry: AuditEntry): Promise<void> {
-  await vi.waitFor(() => log.append(entry), { timeout: 10_000 });
+  await vi.waitFor(() => log.append(entry), { timeout: 20_000 });
 }
 
 /** A chain with one record, whose next appends wait until it is released. */
@@ -174,10 +191,9 @@ describe('a Postgres that dies', () => {
     const customer = freshName('c');
     const log = database.openLog({ limits: { flushRecords: 20, queue: 5000 } });
     await log.append(entryOf(customer, { requestId: 'warm' }));
-    const appending = appendMany(log, customer, 2000, 'early ');
+    const appending = appendUntilRefused(log, customer, 'early ');
     await database.postgres.kill();
     const early = await appending;
-    expect(early.reasons.length).toBeGreaterThan(0);
     for (const reason of early.reasons) expect(reason).toMatchObject(UNAVAILABLE);
     const down = await appendMany(log, customer, 5, 'down ');
     expect(down.reasons).toHaveLength(5);
@@ -186,8 +202,9 @@ describe('a Postgres that dies', () => {
     root = await database.connectAsRoot();
     await appendWhenBack(log, entryOf(customer, { requestId: 'late' }));
     const ids = await idsOf(customer);
-    expect(new Set(ids).size).toBe(ids.length);
-    expect(ids).toEqual(expect.arrayContaining(['warm', ...early.done, 'late']));
+    const kept = new Set(ids);
+    expect(kept.size).toBe(ids.length);
+    expect(['warm', ...early.done, 'late'].filter(id => !kept.has(id))).toEqual([]);
     expect(ids.some(id => id.startsWith('down'))).toBe(false);
     const verdicts = await Array.fromAsync(verifyAudit(database.read, { customer }));
     expect(verdicts).toMatchObject([{ verdict: 'whole', records: ids.length }]);
@@ -202,6 +219,7 @@ describe('a Postgres that dies', () => {
     await expect(hasty.append(entryOf(customer))).rejects.toMatchObject(UNAVAILABLE);
     await database.postgres.thaw();
     await appendWhenBack(log, entryOf(customer, { requestId: 'late' }));
-    expect((await idsOf(customer)).at(-1)).toBe('late');
+    // The one that was given up may be written behind it, when the server goes on with it.
+    expect(await idsOf(customer)).toContain('late');
   });
 });

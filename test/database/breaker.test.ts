@@ -4,6 +4,7 @@ import { ConnectionLost } from '../../src/database/lifeline.ts';
 import type { Login } from '../../src/database/place.ts';
 import type { Pools } from '../../src/database/pools.ts';
 import type { Observation } from '../../src/observe.ts';
+import { sendSignal } from '../support/data-folder.ts';
 import { asOwner, freshLogin, type OwnPostgres, startOwnPostgres, testPools } from '../support/postgres.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
 
@@ -86,14 +87,14 @@ describe('F3: a breaker', () => {
 });
 
 describe('F3: the pools of a server', () => {
-  const TIMES = { connectMs: 300, graceMs: 200, queryMs: 400 };
+  const TIMES = { connectMs: 5000, graceMs: 200, queryMs: 400 };
   let own: OwnPostgres;
   let breaker: Breaker;
   let seen: Observation[];
 
   const timesOf = (kind: Observation['kind']) => seen.filter(observation => observation.kind === kind).length;
   const one = async (pools: Pools, login: Login) => (await pools.query(login, 'select 1::int4')).rows[0]?.[0];
-  const eventually = (look: () => unknown) => expect.poll(look, { timeout: 5000, interval: 20 });
+  const eventually = (look: () => unknown) => expect.poll(look, { interval: 20 });
   const codesOf = async (calls: readonly Promise<unknown>[]) =>
     (await Promise.allSettled(calls)).map(result => (result.status === 'rejected' ? result.reason.code : 'ok'));
   const backendOf = async (pools: Pools, login: Login) =>
@@ -109,9 +110,9 @@ describe('F3: the pools of a server', () => {
     );
   });
 
-  function open(port = own.server.address.port): Pools {
+  function open({ port = own.server.address.port, times = TIMES } = {}): Pools {
     const server = { ...own.server, address: { ...own.server.address, port } };
-    const pools = testPools(server, { times: TIMES, observe: observation => seen.push(observation), breaker });
+    const pools = testPools(server, { times, observe: observation => seen.push(observation), breaker });
     onTestFinished(() => pools.close());
     return pools;
   }
@@ -154,8 +155,8 @@ describe('F3: the pools of a server', () => {
     const login = await freshLogin(own.server);
     const proxy = await startTcpProxy(own.server.address.port);
     onTestFinished(() => proxy.close());
-    const pools = open(proxy.port);
-    await one(pools, login);
+    const pools = open({ port: proxy.port, times: { ...TIMES, connectMs: 300 } });
+    await eventually(() => one(pools, login).catch(() => undefined)).toBe(1);
     proxy.mute();
     await eventually(async () => {
       await one(pools, login).catch(() => {});
@@ -197,14 +198,14 @@ describe('F3: the pools of a server', () => {
     });
 
     test('by statements that hang for ever on the server', async () => {
-      await Promise.all(Array.from({ length: 4 }, () => pools.query(theirs, 'select pg_sleep(0.05)')));
+      await Promise.all(Array.from({ length: 4 }, () => pools.query(theirs, 'select pg_sleep(0)')));
       await stopBackendsOf(theirs);
       expect(await codesOf(Array.from({ length: 4 }, () => one(pools, theirs)))).toEqual(Array(4).fill('unavailable'));
       expect([breaker.isOpen, await one(pools, theirs)]).toEqual([false, 1]);
     });
 
     test('by queries of their own that hang for ever on the server', async () => {
-      const patient = await freshLogin(own.server, { prefix: 'ro', settings: { statement_timeout: '2s' } });
+      const patient = await freshLogin(own.server, { prefix: 'ro', settings: { statement_timeout: '6s' } });
       const bombs = Array.from({ length: 4 }, () => bomb('select pg_sleep(60)', patient));
       await eventually(async () => (await backendsOf(patient)).length).toBe(4);
       const stopped = await stopBackendsOf(patient);
@@ -212,7 +213,7 @@ describe('F3: the pools of a server', () => {
       // They still count, so one more of this login has no place; whoever else there is has.
       expect(await codesOf([one(pools, patient)])).toEqual(['unavailable']);
       expect([breaker.isOpen, await one(pools, theirs)]).toEqual([false, 1]);
-      for (const pid of stopped) process.kill(pid, 'SIGCONT');
+      for (const pid of stopped) sendSignal(pid, 'SIGCONT');
       await eventually(() => one(pools, patient).catch(() => undefined)).toBe(1);
     });
 
@@ -221,7 +222,7 @@ describe('F3: the pools of a server', () => {
     async function stopBackendsOf(login: Login): Promise<number[]> {
       const pids = await backendsOf(login);
       expect(pids).toHaveLength(4);
-      for (const pid of pids) process.kill(pid, 'SIGSTOP');
+      for (const pid of pids) sendSignal(pid, 'SIGSTOP');
       return pids;
     }
 

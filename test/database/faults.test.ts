@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { Login } from '../../src/database/place.ts';
 import type { Pools } from '../../src/database/pools.ts';
 import {
@@ -19,7 +19,11 @@ let own: OwnPostgres;
 let rw: Login;
 let ro: Login;
 
-const TIMES = { connectMs: 300, graceMs: 200, queryMs: 400 };
+const TIMES = { connectMs: 5000, graceMs: 200, queryMs: 20_000 };
+/** For answers that never come. What must work first is tried until it does. */
+const HASTY = { ...TIMES, queryMs: 400 };
+/** For connections that never come. */
+const HASTIEST = { ...HASTY, connectMs: 300 };
 const PID = 'select pg_backend_pid()';
 
 beforeAll(async () => {
@@ -35,9 +39,8 @@ beforeAll(async () => {
 
 afterAll(() => own.remove());
 
-function open(port?: number): Pools {
-  const address = { ...own.server.address, ...(port && { port }) };
-  const pools = testPools({ ...own.server, address }, { times: TIMES });
+function open({ port = own.server.address.port, times = TIMES } = {}): Pools {
+  const pools = testPools({ ...own.server, address: { ...own.server.address, port } }, { times });
   onTestFinished(() => pools.close());
   return pools;
 }
@@ -50,13 +53,13 @@ async function openProxy(): Promise<TcpProxy> {
 
 const one = async (pools: Pools, login: Login) => (await pools.query(login, 'select 1::int4')).rows[0]?.[0];
 const works = (pools: Pools, login: Login) =>
-  vi.waitFor(async () => expect(await one(pools, login)).toBe(1), { timeout: 5_000, interval: 20 });
+  expect.poll(() => one(pools, login).catch(thrown => thrown), { interval: 20 }).toBe(1);
 
 /** Resolves when the statement runs on the server. */
 async function isRunning(text: string): Promise<void> {
   const owner = await own.server.connectAsOwner('postgres');
   const question = `select 1 from pg_stat_activity where state = 'active' and query like $1 and pid <> pg_backend_pid()`;
-  await vi.waitFor(async () => expect((await owner.query(question, [`${text}%`])).rows).toHaveLength(1));
+  await expect.poll(async () => (await owner.query(question, [`${text}%`])).rows).toHaveLength(1);
   await owner.close();
 }
 
@@ -130,7 +133,7 @@ describe('F1: Postgres is killed', () => {
 describe('F2: the answer to COMMIT is lost', () => {
   test('nobody says that it failed: it is unknown, and here it was done', async () => {
     const proxy = await openProxy();
-    const pools = open(proxy.port);
+    const pools = open({ port: proxy.port });
     await one(pools, rw);
     proxy.cutAfterAnswerTo('commit');
     const work = pools.transaction(rw, session => session.query('insert into items values (3)'));
@@ -140,7 +143,7 @@ describe('F2: the answer to COMMIT is lost', () => {
 
   test('of a transaction that only read, it is no more than unavailable', async () => {
     const proxy = await openProxy();
-    const pools = open(proxy.port);
+    const pools = open({ port: proxy.port });
     await one(pools, rw);
     proxy.cutAfterAnswerTo('commit');
     const work = pools.transaction(rw, session => session.query('select 1'), { readOnly: true });
@@ -149,19 +152,19 @@ describe('F2: the answer to COMMIT is lost', () => {
 
   test('the answer to a single statement: unknown too', async () => {
     const proxy = await openProxy();
-    const pools = open(proxy.port);
+    const pools = open({ port: proxy.port });
     await one(pools, rw);
     proxy.cutAfterAnswerTo('insert');
     await expect(pools.query(rw, 'insert into items values (4)')).rejects.toMatchObject({ code: 'outcome-unknown' });
-    await vi.waitFor(async () => expect(await countItems(4)).toBe(1));
+    await expect.poll(() => countItems(4)).toBe(1);
   });
 });
 
 describe('F3: Postgres is frozen', () => {
   test('calls end with the time of their login, nothing piles up, and it recovers by itself', async () => {
     const hasty = await freshLogin(own.server, { prefix: 'ro', settings: { statement_timeout: '100ms' } });
-    const pools = open();
-    await Promise.all([one(pools, hasty), one(pools, rw)]);
+    const pools = open({ times: HASTIEST });
+    await Promise.all([works(pools, hasty), works(pools, rw)]);
     await own.freeze();
     try {
       await expect(one(pools, hasty)).rejects.toMatchObject({ detail: 'no answer within 300 ms' });
@@ -176,7 +179,7 @@ describe('F3: Postgres is frozen', () => {
   });
 
   test('a new connection does not wait for it', async () => {
-    const pools = open();
+    const pools = open({ times: HASTIEST });
     await own.freeze();
     try {
       await expect(one(pools, ro)).rejects.toMatchObject({ detail: 'no connection within 300 ms' });
@@ -187,8 +190,7 @@ describe('F3: Postgres is frozen', () => {
   });
 
   test('a caller who goes away does not wait for it', async () => {
-    const pools = testPools(own.server, { times: { ...TIMES, queryMs: 60_000 } });
-    onTestFinished(() => pools.close());
+    const pools = open({ times: { ...TIMES, queryMs: 60_000 } });
     await one(pools, ro);
     await own.freeze();
     try {
@@ -200,7 +202,8 @@ describe('F3: Postgres is frozen', () => {
   });
 
   test('in the middle of a transaction: unavailable, and nothing was changed', async () => {
-    const pools = open();
+    const pools = open({ times: HASTY });
+    await works(pools, rw);
     const work = pools.transaction(rw, async session => {
       await session.query('insert into items values (5)');
       await own.freeze();
@@ -216,15 +219,15 @@ describe('F3: Postgres is frozen', () => {
 describe('the network', () => {
   test('F3: a socket on which nothing passes any more is given up', async () => {
     const proxy = await openProxy();
-    const pools = open(proxy.port);
-    await one(pools, ro);
+    const pools = open({ port: proxy.port, times: HASTY });
+    await works(pools, ro);
     proxy.mute();
     await expect(one(pools, ro)).rejects.toMatchObject({ code: 'unavailable' });
   });
 
   test('F1: resets everything: reads are unavailable, a write is unknown, and it recovers by itself', async () => {
     const proxy = await openProxy();
-    const pools = open(proxy.port);
+    const pools = open({ port: proxy.port });
     const calls = Promise.allSettled([
       pools.query(ro, 'select pg_sleep(30)'),
       pools.query(rw, 'insert into items select 6 from pg_sleep(30)'),
@@ -241,7 +244,7 @@ describe('the network', () => {
 
   test('F1: breaks off in the middle of an answer: unavailable, and nothing of it is believed', async () => {
     const proxy = await openProxy();
-    const pools = open(proxy.port);
+    const pools = open({ port: proxy.port });
     await one(pools, ro);
     proxy.limit(100_000);
     const call = pools.query(ro, 'select g from generate_series(1, 100000) g');
@@ -254,7 +257,7 @@ describe('the network', () => {
     const web = createServer().listen(0, '127.0.0.1');
     await once(web, 'listening');
     const address = web.address();
-    const pools = open(typeof address === 'object' && address ? address.port : 0);
+    const pools = open({ port: typeof address === 'object' && address ? address.port : 0 });
     await expect(one(pools, ro)).rejects.toMatchObject({ code: 'unavailable' });
     web.close();
   });

@@ -5,7 +5,7 @@ import { SSL_MODES, type SslMode } from '../../src/database/socket.ts';
 import { WrongConfiguration } from '../../src/errors.ts';
 import { observeNothing } from '../../src/observe.ts';
 import { Secret } from '../../src/secret.ts';
-import { asOwner, type OwnPostgres, sharedPostgres, startOwnPostgres } from '../support/postgres.ts';
+import { asOwner, freshDatabase, type OwnPostgres, sharedPostgres, startOwnPostgres } from '../support/postgres.ts';
 import { selfSigned } from '../support/self-signed.ts';
 
 const open = (url: string) =>
@@ -56,9 +56,10 @@ describe('a server by its URL', () => {
     const server = await sharedPostgres();
     expect(server.embedded).toBe(false);
     await server.close();
-    const owner = await server.connectAsOwner('template1');
+    const database = await freshDatabase(server);
+    const owner = await server.connectAsOwner(database);
     const { rows } = await owner.query('select current_database(), usesuper from pg_user where usename = current_user');
-    expect(rows).toEqual([['template1', true]]);
+    expect(rows).toEqual([[database, true]]);
     await owner.close();
   });
 

@@ -2,16 +2,20 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 
 import type { Login } from '../../src/database/place.ts';
 import type { Pools, UntrustedOptions } from '../../src/database/pools.ts';
 import type { DatabaseServer } from '../../src/database/server.ts';
+import { sendSignal } from '../support/data-folder.ts';
 import { asOwner, freshLogin, sharedPostgres, startOwnPostgres, testPools } from '../support/postgres.ts';
 
 // A login with every right that Postgres gives by default: no wall of ours helps here.
 
 let server: DatabaseServer;
 let login: Login;
+/** Has the time to be frozen in. */
+let patient: Login;
 
 beforeAll(async () => {
   server = await sharedPostgres();
   login = await freshLogin(server, { prefix: 'ro', settings: { statement_timeout: '2s' } });
+  patient = await freshLogin(server, { prefix: 'ro', settings: { statement_timeout: '6s' } });
   await asOwner(
     server,
     login.database,
@@ -28,21 +32,33 @@ function open(options: Parameters<typeof testPools>[1] = {}): Pools {
   return pools;
 }
 
-const read = (pools: Pools, text: string, options: Partial<UntrustedOptions> = {}) =>
-  pools.readUntrusted(login, text, { maxRows: 10, ...options });
-const only = async (pools: Pools, text: string) => (await read(pools, text)).rows[0]?.[0];
+const read = (pools: Pools, text: string, options: Partial<UntrustedOptions> = {}, who = login) =>
+  pools.readUntrusted(who, text, { maxRows: 10, ...options });
+const only = async (pools: Pools, text: string, who = login) => (await read(pools, text, {}, who)).rows[0]?.[0];
 const PID = 'select pg_backend_pid()';
 
 /** As in the middle of one long computation: it hears neither a cancel, nor its timeout, nor that nobody listens. */
 function freeze(pid: number): void {
-  process.kill(pid, 'SIGSTOP');
-  onTestFinished(() => {
-    try {
-      process.kill(pid, 'SIGCONT');
-    } catch {
-      // It has ended, as it should.
-    }
-  });
+  sendSignal(pid, 'SIGSTOP');
+  onTestFinished(() => sendSignal(pid, 'SIGCONT'));
+}
+
+/** Whoever is at this text, and what they wait for. */
+async function backendsAt(text: string): Promise<{ pid: number; wait: unknown }[]> {
+  const owner = await server.connectAsOwner('postgres');
+  const question = `select pid, wait_event from pg_stat_activity where state = 'active' and query = $1`;
+  const { rows } = await owner.query(question, [text]).finally(() => owner.close());
+  return rows.map(([pid, wait]) => ({ pid: Number(pid), wait }));
+}
+
+/** The one that is asleep in this text, as soon as it is. Between two messages of one statement a cancel is ignored. */
+async function sleeperIn(text: string): Promise<number> {
+  const look = async () => {
+    const asleep = (await backendsAt(text)).find(({ wait }) => wait === 'PgSleep');
+    if (!asleep) throw new Error(`Nobody is asleep in ${text}.`);
+    return asleep.pid;
+  };
+  return await vi.waitFor(look, { timeout: 20_000 });
 }
 
 describe('rows', () => {
@@ -96,7 +112,7 @@ describe('one statement', () => {
     'copy items from stdin',
     'copy (select i from generate_series(1, 1000000) i) to stdout',
   ])('%s fails, and so does nobody after it', async text => {
-    const pools = open({ times: { connectMs: 1000, graceMs: 100, queryMs: 1000 } });
+    const pools = open({ times: { connectMs: 5000, graceMs: 100, queryMs: 1000 } });
     await expect(read(pools, text)).rejects.toThrow();
     expect(await only(pools, 'select 1')).toBe(1);
   });
@@ -114,7 +130,11 @@ describe('nothing is left for the next one', () => {
       'select string_agg(name, $$,$$) from pg_cursors where is_holdable',
       null,
     ],
-    ['select pg_advisory_lock(7)', 'select count(*)::int4 from pg_locks where locktype = $$advisory$$', 0],
+    [
+      'select pg_advisory_lock(7)',
+      'select count(*)::int4 from pg_locks where locktype = $$advisory$$ and pid = pg_backend_pid()',
+      0,
+    ],
     ['listen mine', 'select count(*)::int4 from pg_listening_channels()', 0],
     ['commit', 'show transaction_read_only', 'on'],
     ['commit and chain', 'show transaction_read_only', 'on'],
@@ -155,16 +175,12 @@ describe('a connection on which something failed', () => {
   test('F23: is stopped on the server when nobody waits any more', async () => {
     const pools = open();
     const leaving = new AbortController();
-    const reading = read(pools, 'select pg_sleep(29)', { signal: leaving.signal }).catch(thrown => thrown);
-    const owner = await server.connectAsOwner('postgres');
-    const running = async () =>
-      (await owner.query("select 1 from pg_stat_activity where state = 'active' and query = 'select pg_sleep(29)'"))
-        .count;
-    await vi.waitFor(async () => expect(await running()).toBe(1), { timeout: 5000 });
+    const text = 'select pg_sleep(29)';
+    const reading = read(pools, text, { signal: leaving.signal }).catch(thrown => thrown);
+    await sleeperIn(text);
     leaving.abort();
     expect(await reading).toMatchObject({ code: '57014' });
-    expect(await running()).toBe(0);
-    await owner.close();
+    expect(await backendsAt(text)).toEqual([]);
     expect(await only(pools, 'select 1')).toBe(1);
   });
 
@@ -174,45 +190,31 @@ describe('a connection on which something failed', () => {
   ])('counts for as long as the server cannot stop it, when %s', async (_, isLeaving) => {
     const pools = open({
       limits: { acquireTimeoutMs: 200 },
-      times: { connectMs: 1000, graceMs: 100, queryMs: 1000 },
+      times: { connectMs: 5000, graceMs: 100, queryMs: 1000 },
     });
-    const owner = await server.connectAsOwner('postgres');
-    onTestFinished(() => owner.close());
     const text = `select pg_sleep(${isLeaving ? 27 : 28})`;
-    const backend = async () => {
-      const { rows } = await owner.query(
-        `select pid from pg_stat_activity where state = 'active' and query = '${text}'`,
-      );
-      return Number(rows[0]?.[0] ?? 0);
-    };
     const leaving = new AbortController();
     const { promise: stays, resolve: stay } = Promise.withResolvers<Promise<unknown>>();
-    const reading = read(pools, text, { signal: leaving.signal, stay }).catch(thrown => thrown);
-    await vi.waitFor(async () => expect(await backend()).toBeGreaterThan(0), { timeout: 5000 });
-    const pid = await backend();
+    const reading = read(pools, text, { signal: leaving.signal, stay }, patient).catch(thrown => thrown);
+    const pid = await sleeperIn(text);
     freeze(pid);
     if (isLeaving) leaving.abort();
     expect(await reading).toMatchObject({ code: 'limit/time', hint: expect.stringContaining('cannot ask another') });
     expect(pools.depth().busy).toBe(1);
-    await expect(only(pools, 'select 1')).rejects.toMatchObject({ code: 'unavailable' });
+    await expect(only(pools, 'select 1', patient)).rejects.toMatchObject({ code: 'unavailable' });
 
-    process.kill(pid, 'SIGCONT');
+    sendSignal(pid, 'SIGCONT');
     await await stays;
-    expect(await only(pools, 'select 1')).toBe(1);
+    expect(await only(pools, 'select 1', patient)).toBe(1);
     expect(pools.depth().busy).toBe(0);
-    await vi.waitFor(async () => expect(await backend()).toBe(0), { timeout: 5000 });
+    await expect.poll(() => backendsAt(text)).toEqual([]);
   });
 
   test('that counts still keeps nobody from closing', async () => {
-    const pools = testPools(server, { times: { connectMs: 1000, graceMs: 100, queryMs: 1000 } });
+    const pools = testPools(server, { times: { connectMs: 5000, graceMs: 100, queryMs: 1000 } });
     const text = 'select pg_sleep(26)';
-    const reading = read(pools, text).catch(thrown => thrown);
-    const owner = await server.connectAsOwner('postgres');
-    onTestFinished(() => owner.close());
-    const question = `select pid from pg_stat_activity where state = 'active' and query = '${text}'`;
-    await vi.waitFor(async () => expect((await owner.query(question)).count).toBe(1), { timeout: 5000 });
-    const pid = Number((await owner.query(question)).rows[0]?.[0]);
-    freeze(pid);
+    const reading = read(pools, text, {}, patient).catch(thrown => thrown);
+    freeze(await sleeperIn(text));
     expect(await reading).toMatchObject({ code: 'limit/time' });
     await pools.close();
     expect(pools.depth().busy).toBe(0);
@@ -222,14 +224,14 @@ describe('a connection on which something failed', () => {
     const own = await startOwnPostgres();
     onTestFinished(() => own.remove());
     const reader = await freshLogin(own.server, { prefix: 'ro', settings: { statement_timeout: '300ms' } });
-    const pools = testPools(own.server, { times: { connectMs: 300, graceMs: 200, queryMs: 1000 } });
+    const pools = testPools(own.server, { times: { connectMs: 5000, graceMs: 200, queryMs: 1000 } });
     onTestFinished(() => pools.close());
     const ask = () => pools.readUntrusted(reader, 'select 1', { maxRows: 1 });
-    await ask();
+    await expect.poll(() => ask().catch(thrown => thrown)).toMatchObject({ rows: [[1]] });
     await own.freeze();
     await expect(ask()).rejects.toMatchObject({ code: 'unavailable' });
     await own.thaw();
-    await vi.waitFor(async () => expect((await ask()).rows).toEqual([[1]]), { timeout: 5000 });
+    await expect.poll(() => ask().catch(thrown => thrown)).toMatchObject({ rows: [[1]] });
   });
 
   test('does not begin for somebody who is gone', async () => {

@@ -263,7 +263,7 @@ function dyingPools(pools: Pools, at: number, end: (pid: unknown) => Promise<unk
           return work({
             async query(text, params, queryOptions) {
               count += 1;
-              if (count === at) await end((await home.asOwner(BACKEND)).rows[0]?.[0]);
+              if (count === at) await end(await backendInTransaction());
               return session.query(text, params, queryOptions);
             },
           });
@@ -273,4 +273,10 @@ function dyingPools(pools: Pools, at: number, end: (pid: unknown) => Promise<unk
   };
 }
 
-const BACKEND = `select pid from pg_stat_activity where usename like 'own_%' and state like 'idle in transaction%'`;
+/** As soon as it has its BEGIN, for which nobody waits. */
+async function backendInTransaction(): Promise<unknown> {
+  const question = `select pid from pg_stat_activity where usename like 'own_%' and state like 'idle in transaction%'`;
+  let pid: unknown;
+  while (pid === undefined) pid = (await home.asOwner(question)).rows[0]?.[0];
+  return pid;
+}
