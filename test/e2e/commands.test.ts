@@ -471,18 +471,19 @@ describe('import', () => {
     expect(await rowsOf('codes', { columns: ['code'] })).toEqual([{ code: 'A' }]);
   });
 
-  test('wrong targets are 2, a missing file is 1', async () => {
+  test('wrong targets and files that are not there are 2', async () => {
     const file = await home.writeFile('one.csv', 'a\n1\n');
     expectRefused(await load(`lab ${file} --table t`), 2, /no entity `lab`/);
     expectRefused(await load(`axe:staging ${file} --table t`), 2, /no environment `staging`/);
     expectRefused(await load(`axe:moon ${file} --table t`), 2, /no environment `moon`/);
+    expectRefused(await load(`axe:dev:moon ${file} --table t`), 2, /one part too many/);
     expectRefused(await load(`studio:prod ${file} --table t`), 2, /--customer/);
     expectRefused(await load(`axe ${file}`), 2, /--table/);
-    expectRefused(await load(`axe ${home.folder}/nothing.csv --table t`), 1, /no file/);
-    expectRefused(await load(`axe ${home.folder} --table t`), 1, /./);
+    expectRefused(await load(`axe ${home.folder}/nothing.csv --table t`), 2, /no file/);
+    expectRefused(await load(`axe ${home.folder} --table t`), 2, /is a folder/);
     for (const table of ['pg_x', '_x', 'A', 'x"y', 'x.y'])
       expect([1, 2]).toContain((await load(`axe ${file} --table ${table}`)).exit);
-  });
+  }, 120_000);
 
   test('goes where it was told, and stands in the audit under the operator’s name', async () => {
     const file = await home.writeFile('there.csv', 'a\nsecret-cell\n');

@@ -4,7 +4,7 @@ import type { Serving } from '../support/frame-process.ts';
 import { AXE, PEOPLE } from './companies.ts';
 import { eventually, expectCleanLogs, type FaultsWorld, openFaultsWorld, ready } from './faults-world.ts';
 import type { Mood } from './keys-gate.ts';
-import { ask, post, problemOf, rpc, type Seat } from './wire.ts';
+import { ask, post, problemOf, type Reply, rpc, type Seat } from './wire.ts';
 
 /** An Entra that is away, slow or out of its mind. */
 let world: FaultsWorld;
@@ -19,6 +19,14 @@ beforeAll(async () => {
 afterAll(() => world?.remove());
 
 const list = (seat: Seat) => post(seat, rpc('tools/list'));
+
+/** On a busy machine, many at once are told to come again. */
+async function listAtLast(seat: Seat): Promise<Reply> {
+  for (;;) {
+    const reply = await list(seat);
+    if (!reply.body.includes('There is more to do than can be done now.')) return reply;
+  }
+}
 
 test('F7: gone from the start: 503 until it is there, then in by itself', async () => {
   const reply = await list(world.at(blue));
@@ -69,7 +77,7 @@ test('F7: a flood of made-up keys is no flood of questions', async () => {
     Array.from({ length: 40 }, () => world.gate.entra.mint(PEOPLE.admin.username, { header: { kid: randomUUID() } })),
   );
   const started = performance.now();
-  const replies = await Promise.all(made.map(text => list({ ...world.at(blue), token: text })));
+  const replies = await Promise.all(made.map(text => listAtLast({ ...world.at(blue), token: text })));
   const seconds = Math.ceil((performance.now() - started) / 1000);
   expect(replies.map(({ status }) => status)).toEqual(made.map(() => 401));
   expect(world.gate.asked - before).toBeLessThanOrEqual(1 + seconds);

@@ -31,11 +31,17 @@ export interface FaultsWorld {
   insert(serving: Serving, mark: string, more?: Row): Promise<Answer>;
   countOf(mark: string, serving: Serving): Promise<number>;
   /** Whoever writes marks waits, until the lock is let go. */
-  holdMarks(): Promise<{ untilWaitedFor(): Promise<void>; letGo(): Promise<void> }>;
+  holdMarks(): Promise<HeldMarks>;
   asOwner<T>(database: string, work: (owner: OwnerConnection) => Promise<T>): Promise<T>;
   /** The exit code of `frame audit verify`. */
   verify(): Promise<number | null>;
   remove(): Promise<void>;
+}
+
+export interface HeldMarks {
+  /** By so many; one when nothing is said. */
+  untilWaitedFor(writers?: number): Promise<void>;
+  letGo(): Promise<void>;
 }
 
 export const PLACE = { entity: 'axe' };
@@ -91,9 +97,9 @@ export async function openFaultsWorld({ config, ...options }: FaultsOptions = {}
     async holdMarks() {
       const owner = await postgres.server.connectAsOwner(DATABASE);
       await owner.script('begin; lock table axe_prod.marks in exclusive mode');
-      const waiting = async () => (await owner.query('select from pg_locks where not granted')).count;
+      const waiting = async () => (await owner.query(WAITING_FOR_MARKS)).count;
       return {
-        untilWaitedFor: () => eventually(waiting).toBeGreaterThan(0),
+        untilWaitedFor: (writers = 1) => eventually(waiting).toBeGreaterThanOrEqual(writers),
         letGo: () => owner.close(),
       };
     },
@@ -107,6 +113,10 @@ export async function openFaultsWorld({ config, ...options }: FaultsOptions = {}
   return world;
 }
 
+/** The locks are those of the whole cluster, and ids of tables are those of one database. */
+const WAITING_FOR_MARKS = `select from pg_locks
+  where not granted and relation = 'axe_prod.marks'::regclass
+    and database = (select oid from pg_database where datname = current_database())`;
 const PLANTED_FAULTS = join(import.meta.dirname, '../support/planted-faults.ts');
 
 /** What operators see of a gateway. */
@@ -125,8 +135,8 @@ export function ready({ port }: Serving): Promise<number> {
 export const untilReady = (serving: Serving) => eventually(() => ready(serving)).toBe(200);
 
 /** Asks again and again: what is awaited has no event that a test could see. */
-export function eventually<T>(look: () => T | Promise<T>) {
-  return expect.poll(look, { timeout: 20_000, interval: 10 });
+export function eventually<T>(look: () => T | Promise<T>, withinMs = 20_000) {
+  return expect.poll(look, { timeout: withinMs, interval: 10 });
 }
 
 /** Inserts from several callers at once, until it is told to stop. A row is known by its mark and its key. */

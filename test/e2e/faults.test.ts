@@ -102,7 +102,7 @@ describe('Postgres', () => {
     ]);
     expect([read.status, write.status]).toEqual([503, 503]);
     // Readiness asks as everybody does; from now on that takes no time.
-    await eventually(async () => [await ready(blue), await health()]).toEqual([503, 'given up']);
+    await eventually(async () => [await ready(blue), await health()], 45_000).toEqual([503, 'given up']);
     const refused = await post(world.at(blue), rpc('tools/call', { name: 'describe_tables', arguments: PLACE }));
     expect([refused.status, refused.headers['retry-after'], refused.count('www-authenticate')]).toEqual([503, '1', 0]);
     await world.postgres.thaw();
@@ -112,7 +112,7 @@ describe('Postgres', () => {
       async () => (await world.insert(blue, 'in the ice', { idempotency_key: key })).code,
     ).toBeUndefined();
     expect(await world.countOf('in the ice', blue)).toBe(1);
-  }, 60_000);
+  }, 120_000);
 
   test('F4: half a second slower: answers come late and right, what is too much is told so, and others get theirs', async () => {
     const proxy = await startTcpProxy(world.postgres.server.address.port);

@@ -72,6 +72,10 @@ async function api(headers: Headers, tool: string, params: Row = {}) {
   return { status: reply.status, value: objectOf(reply) };
 }
 
+/** At the latest when a memory of one second ends: access/api-keys.test.ts measures it by a clock of its own. */
+const untilRefused = (key: string) =>
+  expect.poll(async () => (await api({ 'x-api-key': key }, 'get_context')).status).toBe(401);
+
 describe('frame keys create', () => {
   test('prints the key alone on standard output, once', async () => {
     const { exit, out, err } = await frame('create', 'studio', '--customer', 'axe', '--role', 'view', '--name', 'once');
@@ -163,18 +167,19 @@ describe('a key', () => {
 
   test('is said to be wrong in one way only', async () => {
     const { key, id } = await create('view');
-    const bad = ['nonsense', `${key.slice(0, -1)}x`, key.replace('_view_', '_admin_')];
+    const another = key.endsWith('x') ? 'y' : 'x';
+    const bad = ['nonsense', `${key.slice(0, -1)}${another}`, key.replace('_view_', '_admin_')];
     const replies = await Promise.all(bad.map(one => api({ 'x-api-key': one }, 'get_context')));
     expect(new Set(replies.map(({ status, value }) => JSON.stringify([status, value]))).size).toBe(1);
     expect(replies[0]).toMatchObject({ status: 401, value: { code: 'access/token-invalid' } });
     expect(JSON.stringify(replies)).not.toContain(id);
   });
 
-  test('ends within a second of its revocation', async () => {
+  test('ends when it is revoked', async () => {
     const { key, id } = await create('view');
     expect((await api({ 'x-api-key': key }, 'get_context')).status).toBe(200);
     expect(await frame('revoke', id)).toMatchObject({ exit: 0, out: `revoked ${id}  a script\n` });
-    await expect.poll(async () => (await api({ 'x-api-key': key }, 'get_context')).status, { timeout: 2000 }).toBe(401);
+    await untilRefused(key);
     expect(await frame('revoke', id)).toMatchObject({ exit: 1 });
   });
 
@@ -193,7 +198,7 @@ describe('a key', () => {
     const { key, id } = await create('view');
     const { out, err } = await frame('rotate', id, '--overlap', '0');
     expect(err).toContain(`The old key, ${id}, has ended.`);
-    await expect.poll(async () => (await api({ 'x-api-key': key }, 'get_context')).status, { timeout: 2000 }).toBe(401);
+    await untilRefused(key);
     expect((await api({ 'x-api-key': out.trim() }, 'get_context')).status).toBe(200);
   });
 
@@ -206,7 +211,7 @@ describe('a key', () => {
       headers: { 'x-api-key': key },
     });
     expect([reply.status, objectOf(reply).code]).toEqual([400, 'access/credential-in-url']);
-    await expect.poll(async () => (await api({ 'x-api-key': key }, 'get_context')).status, { timeout: 2000 }).toBe(401);
+    await untilRefused(key);
     const listed = JSON.parse((await frame('list', '--json')).out);
     expect(listed.find((one: Row) => one.id === id)).toMatchObject({ revoked_why: 'seen-in-address' });
     expect(gateway.output()).not.toContain(key);
@@ -216,7 +221,7 @@ describe('a key', () => {
     const { key } = await create('view');
     const reply = await ask(gateway.port, `${path}?q=${key}`, { method: 'GET', host: PEOPLE.dev.host });
     expect([reply.status, objectOf(reply).code]).toEqual([400, 'access/credential-in-url']);
-    await expect.poll(async () => (await api({ 'x-api-key': key }, 'get_context')).status, { timeout: 2000 }).toBe(401);
+    await untilRefused(key);
   });
 
   test('is told what it is for, and who can give another', async () => {

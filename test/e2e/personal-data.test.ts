@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
+import { watch } from 'node:fs';
 import { chmod, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 import { type FrameHome, makeFrameHome, type Serving } from '../support/frame-process.ts';
 import { type OwnPostgres, startOwnPostgres } from '../support/postgres.ts';
@@ -407,12 +408,17 @@ describe('the key of an entity', () => {
     const load = Promise.all([work(blue, green), work(green, blue)]).catch(thrown => thrown);
     // From the moment on at which there is a second file, and a little later every time.
     for (let round = 0; round < 4; round++) {
+      // It is there for a few milliseconds only: whoever looks now and then may never see it. Once one was left behind,
+      // the next run makes a draft beside it.
+      const seen = Promise.withResolvers<void>();
+      const isMeant = (name: string) => name === 'axe.next.key' || (round > 0 && name.startsWith('axe.next.key.'));
+      const watcher = watch(folder, (_, name) => void (name && isMeant(name) && seen.resolve()));
+      onTestFinished(() => watcher.close());
       const killed = home.start(['pii', 'rotate', '--kek', '--customer', 'axe', '--entity', 'axe'], { env });
-      const isThere = async () => (await readdir(folder)).some(name => name.startsWith('axe.next.key'));
-      await expect.poll(isThere, { timeout: 20_000, interval: 1 }).toBe(true);
+      await Promise.race([seen.promise, killed.finished]);
       for (let turn = 0; turn < round * 10; turn++) await readdir(folder);
-      process.kill(killed.pid, 'SIGKILL');
-      await killed.finished;
+      // Killed, or done before that.
+      expect([null, 0]).toContain(await killed.stop('SIGKILL'));
       expect((await status()).wrong).toBeUndefined();
       if (!(await readdir(folder)).includes('axe.next.key')) break;
     }

@@ -159,8 +159,8 @@ async function signInAtBoth(): Promise<Tokens> {
 }
 
 async function expectEndOf(tokens: Tokens): Promise<void> {
-  for (const slot of [GREEN, BLUE])
-    await expect.poll(() => list(tokens, slot), { timeout: 1000, interval: 10 }).toBe(401);
+  // At the latest when a memory of one second ends: access/access-token.test.ts measures it by a clock of its own.
+  for (const slot of [GREEN, BLUE]) await expect.poll(() => list(tokens, slot)).toBe(401);
   for (const slot of [GREEN, BLUE]) {
     expect(await (await refresh(tokens.refresh_token, slot)).json()).toMatchObject({ error: 'invalid_grant' });
   }
@@ -184,13 +184,13 @@ describe('two gateways are one', () => {
     await expectEndOf(await tokensOf(answers.find(({ ok }) => ok) ?? Response.error()));
   });
 
-  test('for a revocation: at one, and the other refuses within a second', async () => {
+  test('for a revocation: at one, and the other refuses', async () => {
     const tokens = await signInAtBoth();
     expect((await post('/revoke', { token: tokens.refresh_token }, BLUE)).status).toBe(200);
     await expectEndOf(tokens);
   });
 
-  test('for an operator: `frame sessions revoke` ends it on both within a second', async () => {
+  test('for an operator: `frame sessions revoke` ends it on both', async () => {
     const tokens = await signInAtBoth();
     expect((await home.run(['sessions', 'revoke', '--client', client.id])).exit).toBe(0);
     await expectEndOf(tokens);

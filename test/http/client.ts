@@ -33,7 +33,7 @@ export function callTool(name: string, args: unknown = {}, id = 1): string {
   return JSON.stringify({ jsonrpc: '2.0', id, method: 'tools/call', params: { name, arguments: args } });
 }
 
-export async function openSocket({ port }: Gateway): Promise<Socket> {
+export async function openSocket({ port }: Pick<Gateway, 'port'>): Promise<Socket> {
   const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
   // Being cut off is what many of these tests are about.
   socket.on('error', () => {});

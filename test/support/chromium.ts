@@ -62,7 +62,8 @@ export async function startChromium(): Promise<Chromium> {
   return {
     open: look => openTab(wire, look),
     async close() {
-      await wire.send('Browser.close');
+      // It may be gone before it has answered.
+      await Promise.race([wire.send('Browser.close'), ended]);
       await ended;
       await removeDataFolder(folder);
     },
@@ -81,6 +82,8 @@ const FLAGS = [
   '--disable-background-networking',
   '--disable-component-update',
   '--disable-sync',
+  // Else it throws keys away that come before it has drawn the page for the first time.
+  '--allow-pre-commit-input',
 ];
 
 const KEYS = {
@@ -113,6 +116,8 @@ function openWire({ stdio: [, , , into, from] }: ChildProcess): Wire {
   const listeners = new Map<string, Listener>();
   let last = 0;
   let unread = '';
+  // Gone with the browser; whoever waits for an answer hears of that elsewhere.
+  into.on('error', () => {});
   from.setEncoding('utf8').on('data', (text: string) => {
     const messages = (unread + text).split('\0');
     unread = messages.pop() ?? '';
