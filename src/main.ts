@@ -151,7 +151,7 @@ async function main([name = '--help', ...args]: string[]): Promise<number> {
     }
     return await command.run(args, io);
   } catch (thrown) {
-    return explain(thrown);
+    return explain(thrown, args.includes('--json'));
   }
 }
 
@@ -163,14 +163,16 @@ function showUsage(): number {
   return 0;
 }
 
-/** Exit code and a sentence for whatever stopped a command: 2 for configuration, 1 for the rest. */
-function explain(thrown: unknown): number {
+/** Exit code and a sentence for whatever stopped a command: 2 for configuration, 1 for the rest. For machines a document. */
+function explain(thrown: unknown, isJson: boolean): number {
   if (thrown instanceof WrongConfiguration) {
     for (const mistake of thrown.mistakes) io.err(formatMistake(mistake));
     return 2;
   }
   if (thrown instanceof FrameError) {
-    io.err(`frame: ${thrown.message}${thrown.hint ? ` ${thrown.hint}` : ''}`);
+    const { code, message, hint } = thrown;
+    if (isJson) io.out(JSON.stringify({ failure: { code, message, hint } }));
+    io.err(`frame: ${message}${hint ? ` ${hint}` : ''}`);
     if (thrown.detail && process.env.FRAME_LOG === 'debug') io.err(thrown.detail);
     return 1;
   }

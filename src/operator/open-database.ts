@@ -1,8 +1,10 @@
 import type { Settings } from '../config/settings.ts';
 import type { Customer } from '../customers/customer.ts';
+import { CONTROL_DATABASE, CONTROL_LOGIN } from '../database/place.ts';
 import { createPools, type Pools } from '../database/pools.ts';
 import { provision } from '../database/provision.ts';
 import { type DatabaseServer, openServer } from '../database/server.ts';
+import { toFrameError, WrongConfiguration } from '../errors.ts';
 import { observeNothing } from '../observe.ts';
 import { type CheckpointKey, createCheckpointKey } from '../vault/checkpoint-key.ts';
 import { createDataKeys, type DataKeys } from '../vault/data-keys.ts';
@@ -48,4 +50,33 @@ export async function openDatabase(settings: Settings, customers: readonly Custo
   const open = opening.move();
   const parts = { server, pools, keyStore, dataKeys, checkpointKey, passwordOf };
   return { ...parts, [Symbol.asyncDispose]: () => open.disposeAsync() };
+}
+
+/**
+ * For commands that work with what is there and make nothing. Throws WrongConfiguration when nothing is, or nothing that
+ * this master key opens: to Postgres that is a wrong password, and to us it would be one server more that is away.
+ */
+export async function joinDatabase(settings: Settings): Promise<OpenDatabase> {
+  await using opening = new AsyncDisposableStack();
+  const database = opening.use(await openDatabase({ ...settings, masterKeyMayBeCreated: false }, []));
+  await database.pools.query(CONTROL_LOGIN, 'select 1').catch(async thrown => {
+    if (!/^(28P01|3D000) /.test(toFrameError(thrown).detail ?? '')) throw thrown;
+    const sentence = (await isMigrated(database.server))
+      ? 'does not let us in: the master key is not the one that `frame migrate` ran with'
+      : 'has nothing of Frame yet; run `frame migrate`';
+    throw new WrongConfiguration([
+      { file: settings.databaseUrl ? 'FRAME_DATABASE_URL' : settings.dataFolder, sentence },
+    ]);
+  });
+  opening.move();
+  return database;
+}
+
+// Private
+
+/** Postgres asks for the password first, and says of a login that is not there that the password is wrong. */
+async function isMigrated(server: DatabaseServer): Promise<boolean> {
+  const owner = await server.connectAsOwner(CONTROL_DATABASE).catch(() => undefined);
+  await owner?.close();
+  return owner !== undefined;
 }

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chmod, cp, readFile, stat } from 'node:fs/promises';
+import { chmod, cp, mkdir, readFile, rm, stat, symlink, utimes } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -81,6 +81,32 @@ describe('usage', () => {
     const launcher = join(import.meta.dirname, '../../scripts/frame');
     const { stdout } = await promisify(execFile)(launcher, ['check'], { cwd: home.folder });
     expect(stdout).toMatch(/^ok: 2 customers/);
+  });
+
+  test('scripts/frame installs what a pull has brought, once, and nothing where there is no installer', async () => {
+    const tree = join(home.folder, 'tree');
+    for (const folder of ['scripts', 'src', 'node_modules/.bin']) await mkdir(join(tree, folder), { recursive: true });
+    await cp(join(import.meta.dirname, '../../scripts/frame'), join(tree, 'scripts/frame'));
+    await symlink(process.execPath, join(tree, 'node_modules/.bin/node'));
+    await home.writeFile('tree/src/main.ts', 'console.log("runs", process.argv[2]);');
+    await home.writeFile('tree/scripts/install.mjs', 'console.log("installs");');
+    await home.writeFile('tree/node_modules/.package-lock.json', '{}');
+    const lock = await home.writeFile('tree/package-lock.json', '{}');
+    const said = async () => {
+      // A relative name and CDPATH: then `cd` prints where it went.
+      const env = { PATH: process.env.PATH, CDPATH: `.:${home.folder}` };
+      return (await promisify(execFile)('sh', ['tree/scripts/frame', 'word'], { cwd: home.folder, env })).stdout;
+    };
+    await utimes(lock, 1, 1);
+    expect(await said()).toBe('runs word\n');
+    const soon = Date.now() / 1000 - 1;
+    await utimes(join(tree, 'node_modules/.package-lock.json'), 1, 1);
+    await utimes(lock, soon, soon);
+    expect(await said()).toBe('installs\nruns word\n');
+    expect(await said()).toBe('runs word\n');
+    await rm(join(tree, 'scripts/install.mjs'));
+    await rm(join(tree, 'node_modules/.package-lock.json'));
+    expect(await said()).toBe('runs word\n');
   });
 });
 

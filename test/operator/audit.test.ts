@@ -309,6 +309,7 @@ test.each([
   ['an option of another verb', ['verify', '--to', 'x'], '--to does not go with `audit verify`'],
   ['nobody’s export', ['export'], '--customer'],
   ['a day that is none', ['export', '--customer', 'axe', '--since', '2026-13-01'], '--since takes a day'],
+  ['a day that is none in that month', ['export', '--customer', 'axe', '--until', '2026-02-29'], '--until takes a day'],
   [
     'days in the wrong order',
     ['export', '--customer', 'axe', '--since', '2026-02-01', '--until', '2026-01-01'],

@@ -249,6 +249,14 @@ describe('secrets of the customer', () => {
     expect(JSON.stringify(others)).not.toContain('canary');
   });
 
+  test('that replace others are told apart: what a shell exports goes along, and may not be meant', async () => {
+    await machine.provision({ customers: CUSTOMERS, env: { AXE_SECRET: 'the real one' } });
+    const { done, printed } = await machine.provision({ customers: CUSTOMERS, env: { AXE_SECRET: 'any value' } });
+    expect(done).toContain('AXE_SECRET  set, instead of another value');
+    expect(printed).not.toMatch(/the real one|any value/);
+    expect((await machine.provision({ customers: CUSTOMERS, env: { AXE_SECRET: 'any value' } })).done).toEqual([]);
+  });
+
   test('that nobody has set are left to do, with what to type', async () => {
     const { left } = await machine.provision({ customers: CUSTOMERS });
     const chore = left.find(({ sentence }) => sentence.includes('AXE_SECRET'));
@@ -384,6 +392,8 @@ describe('logs', () => {
     const names = (await readdir(join(machine.home, 'log'))).filter(name => name.startsWith('blue'));
     expect(names.sort()).toEqual(['blue.log', ...[1, 2, 3, 4, 5].map(n => `blue.log.${n}.gz`)]);
     expect(await machine.mode('log/blue.log.1.gz')).toBe('600');
+    // By which provision sees that somebody looks after them.
+    expect(await machine.mode('log/rotated')).toBe('600');
     const newest = gunzipSync(await readFile(`${log}.1.gz`)).toString();
     expect(newest.slice(0, 20)).toBe(`${SMALL}round 7 xxxxx`);
   });

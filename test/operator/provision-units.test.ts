@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import { handOver, wake } from '../../src/operator/agent/chores.ts';
+import { choresOfLogs, handOver, wake } from '../../src/operator/agent/chores.ts';
 import type { HostFacts } from '../../src/operator/agent/protocol.ts';
 import { renderUnits } from '../../src/operator/agent/units.ts';
 
@@ -136,6 +136,24 @@ describe('units that have changed', () => {
       'sudo systemctl daemon-reload',
       'sudo systemctl enable frame-blue.service',
     ]);
+  });
+
+  test('a timer starts at once, and there is no line that enables nothing', () => {
+    expect(handOver('systemd', ['frame-logs.timer'], machine, false).commands.slice(1)).toEqual([
+      'sudo systemctl daemon-reload',
+      'sudo systemctl enable --now frame-logs.timer',
+    ]);
+    expect(handOver('systemd', ['frame-logs.service'], machine, false).commands).toHaveLength(2);
+  });
+
+  test('logs that nobody has looked after for hours are a chore, with what starts their rotation', () => {
+    const hour = 3_600_000;
+    const rotated = (supervisor: 'launchd' | 'systemd', rotatedAt: number, installedAt = 0) =>
+      choresOfLogs(supervisor, { installedAt, rotatedAt }, 10 * hour).flatMap(({ commands }) => commands);
+    expect(rotated('systemd', 9 * hour)).toEqual([]);
+    expect(rotated('systemd', 0, 8 * hour)).toEqual([]);
+    expect(rotated('systemd', 6 * hour, hour)).toEqual(['sudo systemctl enable --now frame-logs.timer']);
+    expect(rotated('launchd', 0)).toEqual([expect.stringContaining('/Library/LaunchDaemons/ai.frame.logs.plist')]);
   });
 
   test('what is installed and does not run is named, with what starts it', () => {

@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readIfThere } from './durable.ts';
 import { type Layout, SLOTS } from './layout.ts';
@@ -50,6 +51,23 @@ export function wake(supervisor: 'launchd' | 'systemd', names: readonly Runner[]
   };
 }
 
+/** The rotation runs once an hour and is gone in between: only what it leaves behind tells that it still comes round. */
+export function choresOfLogs(
+  supervisor: 'launchd' | 'systemd',
+  { installedAt, rotatedAt }: { installedAt: number; rotatedAt: number },
+  now: number,
+): Chore[] {
+  if (now - Math.max(installedAt, rotatedAt) < ROTATION_MS) return [];
+  const sentence =
+    'Nobody has looked after the logs for hours, so they grow until the disk is full. Start their rotation:';
+  const unit = `${UNIT_FOLDERS.launchd}/${ROTATION.launchd}`;
+  const commands = {
+    launchd: [`sudo launchctl bootstrap system ${unit} || sudo launchctl kickstart -k system/ai.frame.logs`],
+    systemd: [`sudo systemctl enable --now ${ROTATION.systemd}`],
+  };
+  return [{ sentence, commands: commands[supervisor] }];
+}
+
 /** Where no supervisor does it. */
 export function startByHand({ home }: Machine, ports: HostFacts['ports'], name: Runner): string {
   const [script, ...args] =
@@ -70,6 +88,9 @@ function wakeOnLaunchd(name: Runner): string {
   return `${load} || sudo launchctl kickstart -k system/ai.frame.${name}`;
 }
 
+const ROTATION = { launchd: 'ai.frame.logs.plist', systemd: 'frame-logs.timer' } as const;
+const ROTATION_MS = 3 * 3_600_000;
+
 const RUNNERS = [...SLOTS, 'proxy'] as const;
 
 type Runner = (typeof RUNNERS)[number];
@@ -86,8 +107,9 @@ async function choresOfCaddy(caddy: string | undefined): Promise<Chore[]> {
   const { out } = await runProgram(caddy, ['version']);
   const minor = /^v?2\.(\d+)\./.exec(out)?.[1];
   if (minor === undefined || Number(minor) >= WHOLE_ANSWERS_SINCE) return [];
-  const sentence = `Caddy 2.${minor} ends the answer of a slot that crashed as if it were whole; use 2.${WHOLE_ANSWERS_SINCE} or newer:`;
-  return [{ sentence, commands: [IS_MAC ? 'brew upgrade caddy' : 'https://caddyserver.com/docs/install'] }];
+  const source = IS_MAC ? '' : ' (from https://caddyserver.com/docs/install)';
+  const sentence = `Caddy 2.${minor} ends the answer of a slot that crashed as if it were whole; use 2.${WHOLE_ANSWERS_SINCE} or newer${source}:`;
+  return [{ sentence, commands: [IS_MAC ? 'brew upgrade caddy' : 'sudo apt-get install -y caddy'] }];
 }
 
 const WHOLE_ANSWERS_SINCE = 9;
@@ -117,7 +139,17 @@ async function installUnits(
   const isNew = installed.every(text => text === undefined);
   if (others.length > 0) return [handOver(supervisor, others, machine, isNew)];
   const asleep = await findAsleep(layout);
-  return asleep.length === 0 ? [] : [wake(supervisor, asleep)];
+  if (asleep.length > 0) return [wake(supervisor, asleep)];
+  const installedAt = await changedAt(join(UNIT_FOLDERS[supervisor], ROTATION[supervisor]));
+  return choresOfLogs(supervisor, { installedAt, rotatedAt: await changedAt(layout.rotated) }, Date.now());
+}
+
+/** Milliseconds since 1970; 0 when it is not there. */
+async function changedAt(file: string): Promise<number> {
+  return await stat(file).then(
+    ({ mtimeMs }) => mtimeMs,
+    () => 0,
+  );
 }
 
 function toLaunchd(names: readonly string[], files: string, isNew: boolean): Chore {
@@ -136,15 +168,25 @@ function toLaunchd(names: readonly string[], files: string, isNew: boolean): Cho
 }
 
 function toSystemd(names: readonly string[], files: string, isNew: boolean): Chore {
-  const enabled = names.filter(name => name !== 'frame-logs.service').join(' ');
+  const enabled = names.filter(name => name !== 'frame-logs.service');
+  const isTimer = (name: string) => name === ROTATION.systemd;
   const install = [`sudo install -m 644 ${files} ${UNIT_FOLDERS.systemd}/`, 'sudo systemctl daemon-reload'];
   if (!isNew) {
     const sentence =
       'The units have changed. They count from the next time that each starts, slots at the next deploys:';
-    return { sentence, commands: [...install, `sudo systemctl enable ${enabled}`] };
+    // A timer is nobody's process: it may start at once, and else would wait for the next boot.
+    const [timers, services] = [names.filter(isTimer), enabled.filter(name => !isTimer(name))];
+    return {
+      sentence,
+      commands: [
+        ...install,
+        ...(services.length > 0 ? [`sudo systemctl enable ${services.join(' ')}`] : []),
+        ...(timers.length > 0 ? [`sudo systemctl enable --now ${timers.join(' ')}`] : []),
+      ],
+    };
   }
   const sentence = 'Give the units to systemd, as somebody who may use sudo:';
-  return { sentence, commands: [...install, `sudo systemctl enable --now ${enabled}`] };
+  return { sentence, commands: [...install, `sudo systemctl enable --now ${enabled.join(' ')}`] };
 }
 
 async function choresOfPort(layout: Layout, { ports }: HostFacts): Promise<Chore[]> {

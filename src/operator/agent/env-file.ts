@@ -9,12 +9,20 @@ export function readEnv(text: string): Record<string, string> {
   return Object.fromEntries(Object.entries(parseEnv(text)).map(([name, value]) => [name, value ?? '']));
 }
 
-/** The text with these values in it, and the names of those that were not there or were others. */
-export function mergeEnv(text: string, wanted: Readonly<Record<string, string>>): { text: string; changed: string[] } {
+export interface Merged {
+  text: string;
+  /** Names that were not there, or had another value. */
+  changed: string[];
+  /** Those of them that had another one. */
+  replaced: string[];
+}
+
+/** The text with these values in it. */
+export function mergeEnv(text: string, wanted: Readonly<Record<string, string>>): Merged {
   const before = readEnv(text);
   const changed = Object.keys(wanted).filter(name => before[name] !== wanted[name]);
   const merged = changed.reduce((soFar, name) => setValue(soFar, name, wanted[name] ?? ''), text);
-  return { text: merged, changed };
+  return { text: merged, changed, replaced: changed.filter(name => before[name]) };
 }
 
 /** The numbers of the lines that Node passes over without a word. */

@@ -39,6 +39,8 @@ export interface Layout {
   proxyPid: string;
   units: string;
   log(name: 'blue' | 'green' | 'proxy'): string;
+  /** As old as the last look after the logs. */
+  rotated: string;
 }
 
 export interface SlotPaths {
@@ -93,5 +95,6 @@ export function layoutOf(home: string): Layout {
     proxyPid: at('proxy', 'pid'),
     units: at('units'),
     log: name => at('log', `${name}.log`),
+    rotated: at('log', 'rotated'),
   };
 }

@@ -32,7 +32,7 @@ export async function prepareDatabase(
   if (current !== undefined) return { left: await useCurrent(psql, current, wish, changes) };
 
   const superuser = await findSuperuser(psql, wish);
-  if ('refusals' in superuser) return { left: [noWayIn(customer, wish, superuser.refusals)] };
+  if ('refusals' in superuser) return { left: noWayIn(customer, wish, superuser.refusals) };
   const isThere = (await listNames(psql, superuser, 'select rolname from pg_roles')).has(wish.role);
   const others = isThere ? await databasesOfOthers(psql, superuser, wish) : [];
   if (others.length > 0) return { left: [servesOthers(superuser, wish.role, others)] };
@@ -148,13 +148,25 @@ function noWayIn(
   customer: string,
   { port, superuserUrl }: Provisioning['database'],
   refusals: readonly string[],
-): Chore {
+): Chore[] {
   const tried =
     superuserUrl === undefined ? `the socket and port ${port} of this machine` : 'FRAME_DATABASE_URL as given';
   const reasons = [...new Set(refusals)].join('; ') || 'it is no postgres://user:password@host:port/database';
-  return {
+  const nameOne = {
     sentence: `No Postgres lets us in as a superuser; tried was ${tried} (${reasons}). Start it, or name a superuser as this machine reaches it, and provision again:`,
     commands: [`FRAME_DATABASE_URL=postgres://postgres:…@127.0.0.1:${port}/postgres frame provision ${customer}`],
+  };
+  return superuserUrl === undefined && process.platform === 'linux' ? [nameOne, takeDebians(port)] : [nameOne];
+}
+
+function takeDebians(port: number): Chore {
+  return {
+    sentence: `If it is the package of Debian, which listens on port 5432 and lets in nobody but its own user: this brings it to port ${port} and makes a superuser of us. Then provision again:`,
+    commands: [
+      `sudo sed -i 's/^port = .*/port = ${port}/' /etc/postgresql/*/main/postgresql.conf`,
+      'sudo systemctl restart postgresql',
+      `sudo -u postgres createuser --superuser --port=${port} ${userInfo().username}`,
+    ],
   };
 }
 

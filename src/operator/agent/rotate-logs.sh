@@ -1,6 +1,7 @@
 #!/bin/sh
 # rotate-logs: whoever writes a log has it open for appending and never opens it again, so a log that has grown is copied
 # and emptied, not moved. Five copies are kept.
+unset CDPATH
 cd "$(dirname "$0")/../log" || exit 1
 umask 077
 for log in *.log; do
@@ -15,3 +16,5 @@ for log in *.log; do
     rm -f "$log.new.gz"
   fi
 done
+# Provision looks whether it still comes round.
+touch rotated

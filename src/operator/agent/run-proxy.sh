@@ -1,6 +1,7 @@
 #!/bin/sh
 # run-proxy BLUE GREEN PROXY (their ports): becomes the Caddy in front of the slots. Whoever keeps it alive starts it again
 # when it ends; a restart changes nothing about who is live.
+unset CDPATH
 cd "$(dirname "$0")/.." || exit 1
 FRAME_HOME=$(pwd -P) FRAME_BLUE_PORT=$1 FRAME_GREEN_PORT=$2 FRAME_PROXY_PORT=$3
 # Daemons have no HOME to speak of, and Homebrew is not in their PATH.

@@ -2,6 +2,7 @@
 # run-slot SLOT PORT: waits while the slot is held, then becomes its gateway. Whoever keeps it alive (launchd, systemd)
 # only starts it again when it ends: to stop a slot is to hold it and to end its process; no rights are needed for that.
 slot=$1 port=$2
+unset CDPATH
 cd "$(dirname "$0")/.." || exit 1
 home=$(pwd -P)
 # Before the look at `hold`: who holds the slot afterwards finds this process here, whatever it does by then.

@@ -29,9 +29,9 @@ export async function writeShared(
   databaseUrl: string | undefined,
   changes: Changes,
 ): Promise<Chore[]> {
-  const { text, changed } = mergeEnv(await readEnvText(layout), wantedOf(request, databaseUrl));
+  const { text, changed, replaced } = mergeEnv(await readEnvText(layout), wantedOf(request, databaseUrl));
   await changes.file(layout.env, text, 0o600);
-  for (const name of changed) changes.note(name, 'set');
+  for (const name of changed) changes.note(name, replaced.includes(name) ? 'set, instead of another value' : 'set');
 
   const isLive = (await liveSlot(layout)) !== undefined;
   const before = await readIfThere(layout.customers);

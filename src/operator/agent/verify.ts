@@ -45,7 +45,7 @@ export async function findWrongAnswer(verification: Verification): Promise<strin
 // Private
 
 const EVERY_MS = 20;
-const ORIGIN = /(?:^\s*|[{,]\s*)["']?origin["']?\s*:\s*["']?(https?:\/\/[\w.:[\]-]+)/m;
+const ORIGIN = /(?:^\s*|[{,]\s*)["']?origin["']?\s*:\s*["']?((?:\$\{\w+\}|[\w.:/[\]-])+)/m;
 
 async function faultOf(port: number, slot: Slot, release: string): Promise<string> {
   const answer = await ask(port, { path: '/frame/ready' });
@@ -70,6 +70,7 @@ async function missingRefusal(port: number, host: string): Promise<string> {
 async function publicHost(layout: Layout, slotPort: number): Promise<string> {
   const variables = await readVariables(layout);
   const customers = (await readIfThere(layout.customers)) ?? '';
-  const origin = variables.FRAME_ORIGIN ?? ORIGIN.exec(customers)?.[1];
+  const written = ORIGIN.exec(customers)?.[1]?.replaceAll(/\$\{(\w+)\}/g, (_, name) => variables[name] ?? '');
+  const origin = variables.FRAME_ORIGIN ?? written;
   return URL.parse(origin ?? '')?.host ?? `127.0.0.1:${slotPort}`;
 }

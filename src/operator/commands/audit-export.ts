@@ -9,7 +9,7 @@ import type { Settings } from '../../config/settings.ts';
 import type { Read } from '../../database/ledger.ts';
 import { EXIT, type Io, WrongUsage } from '../command.ts';
 import { readAudit } from '../open-checkpoints.ts';
-import { openDatabase } from '../open-database.ts';
+import { joinDatabase } from '../open-database.ts';
 import { count, sentenceOfChain } from './audit-words.ts';
 
 /**
@@ -23,7 +23,7 @@ export async function exportLog(
   io: Io,
 ): Promise<number> {
   if (to !== undefined) await refuseOther(to);
-  await using database = await openDatabase({ ...settings, masterKeyMayBeCreated: false }, []);
+  await using database = await joinDatabase(settings);
   const read = readAudit(database.pools);
   const signer = database.checkpointKey;
   const { checkpoints } = checkpointFiles(settings.dataFolder);

@@ -16,7 +16,7 @@ import { createCheckpointKey } from '../../vault/checkpoint-key.ts';
 import { readMasterKey } from '../../vault/master-key.ts';
 import { EXIT, type Io } from '../command.ts';
 import { readAudit } from '../open-checkpoints.ts';
-import { openDatabase } from '../open-database.ts';
+import { joinDatabase } from '../open-database.ts';
 import { type CheckpointVerdict, sentenceOfChain, sentenceOfCheckpoints, worstOf } from './audit-words.ts';
 
 export interface VerifyAsked {
@@ -106,7 +106,7 @@ async function openLog(
   closing: AsyncDisposableStack,
 ): Promise<{ read: Read; publicKey: string }> {
   if (publicKey === undefined) {
-    const database = closing.use(await openDatabase({ ...settings, masterKeyMayBeCreated: false }, []));
+    const database = closing.use(await joinDatabase(settings));
     return { read: readAudit(database.pools), publicKey: database.checkpointKey.publicKey };
   }
   const key = await readKeyFile(publicKey);

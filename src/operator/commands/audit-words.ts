@@ -66,7 +66,9 @@ export function count(number: number, one: string): string {
 const DAY_MS = 86_400_000;
 
 function readDay(text: string, option: string): number {
-  const time = /^\d{4}-\d{2}-\d{2}$/.test(text) ? Date.parse(text) : Number.NaN;
-  if (Number.isNaN(time)) throw new WrongUsage(`${option} takes a day, such as 2026-09-30.`);
+  const time = Date.parse(text);
+  // What is no day of the calendar would be taken for one of the next month.
+  const isDay = !Number.isNaN(time) && new Date(time).toISOString().slice(0, 10) === text;
+  if (!isDay) throw new WrongUsage(`${option} takes a day, such as 2026-09-30.`);
   return time;
 }

@@ -7,7 +7,7 @@ import { asOwner } from '../../database/as-owner.ts';
 import { CONTROL_DATABASE } from '../../database/place.ts';
 import { defineCommand, EXIT, type Io, WrongUsage } from '../command.ts';
 import { openCheckpoints, readAudit } from '../open-checkpoints.ts';
-import { type OpenDatabase, openDatabase } from '../open-database.ts';
+import { joinDatabase, type OpenDatabase } from '../open-database.ts';
 import { exportLog } from './audit-export.ts';
 import { verifyFile, verifyLog } from './audit-verify.ts';
 import { readMonth, readSpan } from './audit-words.ts';
@@ -102,7 +102,7 @@ function refuseStrangers(verb: string, word: string | undefined, values: Record<
 }
 
 async function seal(settings: Settings, isJson: boolean, io: Io): Promise<number> {
-  await using database = await openDatabase({ ...settings, masterKeyMayBeCreated: false }, []);
+  await using database = await joinDatabase(settings);
   return await orRefusal(io, async () => {
     const sealed = await createMonths(monthParts(settings, database)).keep();
     if (isJson) io.out(JSON.stringify(sealed));
@@ -116,7 +116,7 @@ async function archive(settings: Settings, month: string, to: string, isJson: bo
     () => false,
   );
   if (!isFolder) throw new WrongUsage(`${to} is no folder.`);
-  await using database = await openDatabase({ ...settings, masterKeyMayBeCreated: false }, []);
+  await using database = await joinDatabase(settings);
   const parts = monthParts(settings, database);
   return await orRefusal(io, () =>
     asOwner(database.server, CONTROL_DATABASE, async owner => {

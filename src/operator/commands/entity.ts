@@ -7,7 +7,7 @@ import { announceKeys } from '../../vault/share-data-keys.ts';
 import { shredEntity } from '../../vault/shred.ts';
 import { defineCommand, EXIT, WrongUsage } from '../command.ts';
 import { findPlaces } from '../find-places.ts';
-import { type OpenDatabase, openDatabase } from '../open-database.ts';
+import { joinDatabase, type OpenDatabase } from '../open-database.ts';
 import { openAudit, recordDeed } from '../record-deed.ts';
 import { countOpening, takeSamples } from '../shred-proof.ts';
 
@@ -26,7 +26,7 @@ it gets another id. Then a value of every sealed column is tried: exit code 1 if
     if (verb !== 'shred') throw new WrongUsage(`There is no \`entity ${verb}\`.`);
     if (flags.customer === undefined) throw new WrongUsage('Say whose entity it is: --customer.');
     const settings = await readSettings(io.env, flags, io.cwd);
-    await using database = await openDatabase({ ...settings, masterKeyMayBeCreated: false }, []);
+    await using database = await joinDatabase(settings);
     const places = await findPlaces(database, { customer: settings.customer, entity });
     if (again !== entity) {
       const names = places.map(({ environment }) => environment).join(', ');

@@ -79,7 +79,8 @@ interface Target {
 
 /** An entity may be called the same in two companies; then somebody has to say which. */
 async function findTarget(settings: Settings, target: string, env: NodeJS.ProcessEnv): Promise<Target> {
-  const [entity = '', wanted = 'prod'] = target.split(':');
+  const [entity = '', wanted = 'prod', more] = target.split(':');
+  if (more !== undefined) throw new WrongUsage(`\`${target}\` has one part too many: <entity>[:<environment>].`);
   const environment = ENVIRONMENTS.find(known => known === wanted);
   if (!environment) throw new WrongUsage(`There is no environment \`${wanted}\`: ${ENVIRONMENTS.join(', ')}.`);
   const roles = new Set(settings.roles.keys());

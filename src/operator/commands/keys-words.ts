@@ -14,7 +14,8 @@ export function readPlace(
   const [id = '', environment, ...rest] = text.split(':');
   const owners = customers.filter(({ entities }) => entities.some(entity => entity.id === id));
   const [owner] = owners;
-  if (!owner || rest.length > 0) {
+  if (rest.length > 0) throw new WrongUsage(`\`${text}\` has one part too many: <entity>[:<environment>].`);
+  if (!owner) {
     const all = customers.flatMap(({ entities }) => entities.map(entity => entity.id));
     const of = customers.length === 1 ? ` of ${customers[0]?.id}` : '';
     throw new WrongUsage(`customers.yaml has no entity \`${id}\`${of}${orDidYouMean(id, all)}`);

@@ -13,7 +13,7 @@ import { readSettings, type Settings } from '../../config/settings.ts';
 import { readCustomers, servedCustomers } from '../../customers/customers-file.ts';
 import { FrameError } from '../../errors.ts';
 import { defineCommand, EXIT, type Io, WrongUsage } from '../command.ts';
-import { type OpenDatabase, openDatabase } from '../open-database.ts';
+import { joinDatabase, type OpenDatabase } from '../open-database.ts';
 import { openAudit } from '../record-deed.ts';
 import { inColumns } from '../remote/measure.ts';
 import { plain } from '../remote/plain.ts';
@@ -84,7 +84,7 @@ const MAX_DAYS = 365;
 const MAX_NAME = 80;
 
 async function create(settings: Settings, facts: ApiKeyFacts, isJson: boolean, io: Io): Promise<number> {
-  await using database = await openDatabase({ ...settings, masterKeyMayBeCreated: false }, []);
+  await using database = await joinDatabase(settings);
   const [text, key] = await createApiKey(runOn(database.pools), facts, Date.now()).catch(explainMissingPlace);
   await record([key], 'keys.create', database, settings);
   show(text, key, isJson, io);
@@ -97,7 +97,7 @@ async function list(
   isJson: boolean,
   io: Io,
 ): Promise<number> {
-  await using database = await openDatabase({ ...settings, masterKeyMayBeCreated: false }, []);
+  await using database = await joinDatabase(settings);
   const all = await listApiKeys(runOn(database.pools), { customer: settings.customer, entity });
   const keys = all.filter(key => environment === undefined || key.environment === environment);
   const place = [entity, environment].filter(Boolean).join(':');
@@ -108,13 +108,10 @@ async function list(
 }
 
 async function revoke(settings: Settings, id: string, isJson: boolean, io: Io): Promise<number> {
-  await using database = await openDatabase({ ...settings, masterKeyMayBeCreated: false }, []);
+  await using database = await joinDatabase(settings);
   const filter = { id, customer: settings.customer };
   const key = await revokeApiKey(runOn(database.pools), filter, 'revoked-by-operator', Date.now());
-  if (!key) {
-    io.err(`There is no key \`${plain(id)}\` that could still be used. \`frame keys list\` shows them.`);
-    return EXIT.failed;
-  }
+  if (!key) throw noKey(id, 'still be used');
   await record([key], 'keys.revoke', database, settings);
   io.out(isJson ? JSON.stringify(toJson(key)) : `revoked ${key.id}  ${plain(key.name)}`);
   return EXIT.ok;
@@ -128,7 +125,7 @@ async function rotate(
   isJson: boolean,
   io: Io,
 ): Promise<number> {
-  await using database = await openDatabase({ ...settings, masterKeyMayBeCreated: false }, []);
+  await using database = await joinDatabase(settings);
   const run = runOn(database.pools);
   const now = Date.now();
   const [old] = await listApiKeys(run, { id, customer: settings.customer });
@@ -136,16 +133,18 @@ async function rotate(
   const untilMs = now + overlapDays * DAY_MS;
   const facts = { createdBy: operatorName(), expiresAt: now + lifeDays * DAY_MS };
   const rotated = old && (await replaceApiKey(run, old, facts, { nowMs: now, untilMs }));
-  if (!old || !rotated) {
-    io.err(`There is no key \`${plain(id)}\` that could be rotated. \`frame keys list\` shows them.`);
-    return EXIT.failed;
-  }
+  if (!old || !rotated) throw noKey(id, 'be rotated');
   const [text, key] = rotated;
   await record([key], 'keys.rotate', database, settings, { replaces: old.id });
   show(text, key, isJson, io);
   const ends = overlapDays === 0 ? 'has ended' : `works until ${toDay(Math.min(old.expiresAt, untilMs))}`;
   io.err(`The old key, ${old.id}, ${ends}.`);
   return EXIT.ok;
+}
+
+function noKey(id: string, could: string): FrameError {
+  const hint = '`frame keys list` shows them.';
+  return new FrameError('args/invalid', `There is no key \`${plain(id)}\` that could ${could}.`, { hint });
 }
 
 /** The key alone on standard output, so that it can go straight to where it is kept. */

@@ -6,7 +6,7 @@ import { DATA_KEY_LIMITS } from '../../vault/data-keys.ts';
 import { rotateEntityKey } from '../../vault/rotate-entity-key.ts';
 import { defineCommand, EXIT, type Io, WrongUsage } from '../command.ts';
 import { findPlaces } from '../find-places.ts';
-import { type OpenDatabase, openDatabase } from '../open-database.ts';
+import { joinDatabase, type OpenDatabase } from '../open-database.ts';
 import { type PiiStatus, readPiiStatus } from '../pii-status.ts';
 import { openAudit, recordDeed } from '../record-deed.ts';
 import { type Rotation, rotateDataKey } from '../rotate-data-key.ts';
@@ -35,7 +35,7 @@ work, 1 when cells do not open, which are named and left as they are (old keys a
     if (verb === 'rotate' && kek === dek) throw new WrongUsage('Say --kek or --dek.');
     if (verb === 'status' && (kek || dek)) throw new WrongUsage('--kek and --dek go with `pii rotate`.');
     const settings = await readSettings(io.env, flags, io.cwd);
-    await using database = await openDatabase({ ...settings, masterKeyMayBeCreated: false }, []);
+    await using database = await joinDatabase(settings);
     const places = await findPlaces(database, { customer: settings.customer, entity });
     if (verb === 'status') return await showStatus(database, places, isJson, io);
     return await alone(database, io, () =>

@@ -3,7 +3,7 @@ import type { SignInSession } from '../../access/session.ts';
 import { type LiveSession, listSessions, revokeSessions, runOn, type SessionFilter } from '../../access/sessions.ts';
 import { readSettings, type Settings } from '../../config/settings.ts';
 import { defineCommand, EXIT, type Io, WrongUsage } from '../command.ts';
-import { type OpenDatabase, openDatabase } from '../open-database.ts';
+import { joinDatabase, type OpenDatabase } from '../open-database.ts';
 import { openAudit } from '../record-deed.ts';
 import { inColumns } from '../remote/measure.ts';
 import { plain } from '../remote/plain.ts';
@@ -41,7 +41,7 @@ program has to sign in again. Exit code 1 when there was nothing to revoke.
 const UUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i;
 
 async function list(settings: Settings, filter: SessionFilter, isJson: boolean, io: Io): Promise<number> {
-  await using database = await openDatabase({ ...settings, masterKeyMayBeCreated: false }, []);
+  await using database = await joinDatabase(settings);
   const sessions = await listSessions(runOn(database.pools), filter, Date.now());
   if (isJson) io.out(JSON.stringify(sessions.map(toJson)));
   else if (sessions.length === 0) io.err('Nobody is signed in.');
@@ -50,7 +50,7 @@ async function list(settings: Settings, filter: SessionFilter, isJson: boolean, 
 }
 
 async function revoke(settings: Settings, filter: SessionFilter, isJson: boolean, io: Io): Promise<number> {
-  await using database = await openDatabase({ ...settings, masterKeyMayBeCreated: false }, []);
+  await using database = await joinDatabase(settings);
   const revoked = await revokeSessions(runOn(database.pools), filter, 'revoked-by-operator', Date.now());
   if (isJson) io.out(JSON.stringify(revoked.map(({ id }) => id)));
   else for (const { id, person, client } of revoked) io.out(plain(`revoked ${id}  ${person.username}  ${client.name}`));

@@ -1,10 +1,10 @@
-import { createWriteStream } from 'node:fs';
-import { open, rm, stat } from 'node:fs/promises';
+import { createReadStream, createWriteStream } from 'node:fs';
+import { type FileHandle, open, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { FrameError } from '../../errors.ts';
 import { makePassingFolder } from '../agent/passing-folder.ts';
+import { WrongUsage } from '../command.ts';
 import { readCsv } from './csv.ts';
 import { readJson } from './json.ts';
 import type { SourceRow } from './source.ts';
@@ -17,20 +17,39 @@ export interface ImportFile {
   close(): Promise<void>;
 }
 
-/** `-` is standard input. Throws `args/invalid` when there is no such file. */
+/** `-` is standard input. Throws WrongUsage when there is no such file, or when it cannot be read. */
 export async function openImportFile(name: string, stdin: NodeJS.ReadableStream): Promise<ImportFile> {
-  const kept = name === '-' ? await keep(stdin) : undefined;
+  const kept = await keepPassing(name, stdin);
   const path = kept?.path ?? name;
-  const found = await stat(path).catch(() => undefined);
-  if (!found) throw new FrameError('args/invalid', `There is no file ${name}.`);
-  if (found.isDirectory()) throw new FrameError('args/invalid', `${name} is a folder; name a file.`);
-  const read = (await looksLikeJson(path)) ? readJson : readCsv;
-  return { bytes: found.size, rows: onBytes => read(path, onBytes), close: async () => kept?.remove() };
+  const file = await open(path).catch(thrown => {
+    throw new WrongUsage(`${name} cannot be read: ${thrown.message}.`);
+  });
+  try {
+    const { size } = await file.stat();
+    const read = (await looksLikeJson(file)) ? readJson : readCsv;
+    return { bytes: size, rows: onBytes => read(path, onBytes), close: async () => kept?.remove() };
+  } finally {
+    await file.close();
+  }
 }
 
 // Private
 
-async function keep(stdin: NodeJS.ReadableStream): Promise<{ path: string; remove(): Promise<void> }> {
+interface Kept {
+  path: string;
+  remove(): Promise<void>;
+}
+
+/** What can be read only once: standard input, and a pipe with a name (`<(…)` of the shell, /dev/stdin). */
+async function keepPassing(name: string, stdin: NodeJS.ReadableStream): Promise<Kept | undefined> {
+  if (name === '-') return await keep(stdin);
+  const found = await stat(name).catch(() => undefined);
+  if (!found) throw new WrongUsage(`There is no file ${name}.`);
+  if (found.isDirectory()) throw new WrongUsage(`${name} is a folder; name a file.`);
+  return found.isFile() ? undefined : await keep(createReadStream(name));
+}
+
+async function keep(stdin: NodeJS.ReadableStream): Promise<Kept> {
   const folder = await makePassingFolder(tmpdir(), 'frame-import-');
   const path = join(folder, 'input');
   await pipeline(stdin, createWriteStream(path, { mode: 0o600 }));
@@ -38,12 +57,7 @@ async function keep(stdin: NodeJS.ReadableStream): Promise<{ path: string; remov
 }
 
 /** The first mark decides, not the name: no header line of a CSV file starts with a bracket. */
-async function looksLikeJson(path: string): Promise<boolean> {
-  const file = await open(path);
-  try {
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(1024), 0, 1024, 0);
-    return /^[\uFEFF\s]*[[{]/.test(buffer.toString('utf8', 0, bytesRead));
-  } finally {
-    await file.close();
-  }
+async function looksLikeJson(file: FileHandle): Promise<boolean> {
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(1024), 0, 1024, 0);
+  return /^[\uFEFF\s]*[[{]/.test(buffer.toString('utf8', 0, bytesRead));
 }

@@ -69,8 +69,7 @@ async function* splitObjects(chunks: AsyncIterable<string>): AsyncGenerator<Piec
 function toCells(line: number, text: string): SourceRow['cells'] {
   let value: Record<string, unknown>;
   try {
-    // A number of more than 15 digits does not fit a double: it is kept as it is written.
-    value = /\d{16}/.test(text) ? JSON.parse(text, keepDigits) : JSON.parse(text);
+    value = BEYOND_DOUBLE.test(text) ? JSON.parse(text, keepDigits) : JSON.parse(text);
   } catch (thrown) {
     throw badLine(
       line,
@@ -80,8 +79,13 @@ function toCells(line: number, text: string): SourceRow['cells'] {
   return new Map(Object.entries(value).map(([name, cell]) => [name, toCell(cell)]));
 }
 
+/** More than 15 digits, or very far from 1: a double would be another number, so it is kept as it is written. */
+const BEYOND_DOUBLE = /\d[\d.]{15}|e[+-]?\d{3}/i;
+
 function keepDigits(_key: string, value: unknown, { source }: { source?: string } = {}): unknown {
-  return typeof value === 'number' && source && source.length > 15 ? (JSON as JsonWithRaw).rawJSON(source) : value;
+  return typeof value === 'number' && source && BEYOND_DOUBLE.test(source)
+    ? (JSON as JsonWithRaw).rawJSON(source)
+    : value;
 }
 
 function toCell(value: unknown): string | null {

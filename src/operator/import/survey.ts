@@ -27,12 +27,14 @@ export async function survey(rows: AsyncIterable<SourceRow>, onRow: (count: numb
     for (const [source, cell] of cells) {
       const guess = guesses.get(source) ?? guessType();
       guesses.set(source, guess);
-      if (cell !== null) guess.see(cell);
+      // Many programs put every cell into quotes: an empty one says nothing about the others.
+      if (cell !== null && cell !== '') guess.see(cell);
     }
     count += 1;
     onRow(count);
   }
   if (count === 0) throw new FrameError('row/missing-value', 'The file has no rows.');
+  if (guesses.size === 0) throw new FrameError('row/missing-value', 'No row of the file has a column.');
   return { rows: count, columns: nameColumns([...guesses].map(([source, guess]) => ({ source, type: guess.type() }))) };
 }
 

@@ -66,8 +66,9 @@ export interface Told<V extends Verb> {
 
 export interface Agent<V extends Verb> {
   child: ChildProcess;
-  /** Resolves when the step was told to begin; rejects when the agent ended without it. */
+  /** Resolves when the step was told to begin, or to have failed; rejects when the agent ended without it. */
   begins(step: string): Promise<void>;
+  fails(step: string): Promise<void>;
   told: Promise<Told<V>>;
 }
 
@@ -287,20 +288,22 @@ function startAgent<V extends Verb>(
   });
   const { promise: closed, resolve: close } = Promise.withResolvers<number | null>();
   child.once('close', close);
-  const hasBegun = (wanted: string) =>
-    heard.some(event => event.kind === 'step' && event.step === wanted && event.state === 'begun');
+  async function comesTo(step: string, state: 'begun' | 'failed'): Promise<void> {
+    const isThere = () => heard.some(event => event.kind === 'step' && event.step === step && event.state === state);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const look = () => {
+      if (isThere()) resolve();
+    };
+    looks.add(look);
+    look();
+    await Promise.race([promise, closed]);
+    if (!isThere()) throw new Error(`The agent ended without ${step} ${state}: ${JSON.stringify(heard.at(-1))}`);
+  }
+
   return {
     child,
-    async begins(step) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      const look = () => {
-        if (hasBegun(step)) resolve();
-      };
-      looks.add(look);
-      look();
-      await Promise.race([promise, closed]);
-      if (!hasBegun(step)) throw new Error(`The agent ended without ${step}: ${JSON.stringify(heard.at(-1))}`);
-    },
+    begins: step => comesTo(step, 'begun'),
+    fails: step => comesTo(step, 'failed'),
     told: closed.then(exit => ({
       exit,
       heard,

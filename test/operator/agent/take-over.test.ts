@@ -35,6 +35,39 @@ describe('invariant 10: what is wrong right after the flip reverts it', () => {
     expect((await machine.history()).at(-1)?.reason).toContain('instead of 401');
   });
 
+  test.each([
+    ['by a variable', `\${AXE_ORIGIN}`],
+    ['by a variable in the middle', `"https://\${AXE_NAME}.example.com" # public`],
+  ])('but not where the origin is named %s', async (_, origin) => {
+    await appendFile(machine.layout.env, 'AXE_ORIGIN=https://axe.example.com\nAXE_NAME=axe\n');
+    const customers = CUSTOMERS.replace(/origin: https:.*axe.*/, `origin: ${origin}`);
+    expect(customers).toContain('${AXE');
+    const told = await machine.activate(await machine.release(1), { limits: SHORT, customers });
+    expect(told).toMatchObject({ exit: 0, answer: { live: 'blue' } });
+  });
+
+  test('for the slowness of a machine it does not', async () => {
+    await machine.deploy(await machine.release(1));
+    const told = await machine.activate(await machine.release(2, { readyMs: 800 }), { limits: SHORT });
+    expect(told).toMatchObject({ exit: 0, answer: { live: 'green' } });
+  });
+
+  test('also when the slot before is slow to say that it is well', async () => {
+    const id = await machine.release(1);
+    await machine.deploy(id);
+    await machine.behave(id, { ready: 503 });
+    const agent = machine.start('activate', {
+      id: await machine.release(2, { open: 200 }),
+      promote: true,
+      customers: CUSTOMERS,
+      limits: SHORT,
+    });
+    await agent.fails('verify');
+    await machine.behave(id, {});
+    expect(await agent.told).toMatchObject({ exit: 21, refusal: { code: 'deploy/reverted' } });
+    expect(await machine.serving()).toBe(id);
+  });
+
   test('when the proxy is gone; nothing served before, so nothing does after', async () => {
     await machine.proxy.stop();
     const told = await machine.activate(await machine.release(1), { limits: SHORT });

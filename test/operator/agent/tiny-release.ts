@@ -23,6 +23,8 @@ export interface Behaviour {
   crash?: number;
   /** What `ready` answers with; default 200. */
   ready?: number;
+  /** It takes so long for that. */
+  readyMs?: number;
   /** What `ready` says instead of the truth. */
   claims?: { release?: string; slot?: string };
   /** Calls of tools fail, though `ready` is well. */
@@ -90,11 +92,12 @@ async function serve(): Promise<number> {
   // Neither `check` nor `migrate` waits for it.
   const { createServer } = await import('node:http');
   const server = createServer(async (request, response) => {
-    const { ready = 200, claims, lies, callMs = 1, status: called = 200, open = 401 } = behaviour();
+    const { ready = 200, readyMs = 0, claims, lies, callMs = 1, status: called = 200, open = 401 } = behaviour();
     const route = request.url ?? '';
     let status = 404;
     let body = '';
     if (route === '/frame/ready') {
+      if (readyMs > 0) await pause(readyMs);
       status = ready;
       body = JSON.stringify({
         release,
