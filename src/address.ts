@@ -28,23 +28,29 @@ export function isLoopback(hostname: string): boolean {
   return /^(?:127(?:\.\d{1,3}){3}|\[?::1\]?|(?:[a-z0-9-]+\.)*localhost)$/.test(hostname);
 }
 
+/** An IPv4 address as itself, also where it comes over an IPv6 socket, in whatever spelling; others as they are. */
+export function plainAddress(address: string): string {
+  const groups = groupsOf(address);
+  return groups?.slice(0, 6).join(':') === '0:0:0:0:0:ffff' ? toIPv4(groups.slice(6)) : address;
+}
+
 /**
- * Whom a limit by address counts: an IPv4 address, also where it comes over an IPv6 socket; of an IPv6 one the first half,
- * for the other half belongs to the visitor, who could come from a new address each time.
+ * Whom a limit by address counts: an IPv4 address; of an IPv6 one the first half, for the other half belongs to the
+ * visitor, who could come from a new address each time.
  */
 export function networkOf(address: string): string {
-  const [bare = ''] = address.split('%');
-  if (isIP(bare) !== 6) return address;
-  const groups = toGroups(bare);
-  if (groups.slice(0, 6).join(':') === '0:0:0:0:0:ffff') return toIPv4(groups.slice(6));
-  return `${groups.slice(0, 4).join(':')}::/64`;
+  const plain = plainAddress(address);
+  const groups = groupsOf(plain);
+  return groups ? `${groups.slice(0, 4).join(':')}::/64` : plain;
 }
 
 // Private
 
-/** All eight, without leading zeros. */
-function toGroups(ipv6: string): string[] {
-  const [head = [], tail = []] = new URL(`http://[${ipv6}]`).hostname
+/** All eight of an IPv6 address, without leading zeros and zone; undefined for anything else. */
+function groupsOf(address: string): string[] | undefined {
+  const [bare = ''] = address.split('%');
+  if (isIP(bare) !== 6) return undefined;
+  const [head = [], tail = []] = new URL(`http://[${bare}]`).hostname
     .slice(1, -1)
     .split('::')
     .map(part => part.split(':').filter(Boolean));

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { isLoopback, networkOf, parseHostPort, whyNotOrigin } from '../src/address.ts';
+import { isLoopback, networkOf, parseHostPort, plainAddress, whyNotOrigin } from '../src/address.ts';
 
 describe('host:port', () => {
   test.each([
@@ -64,6 +64,28 @@ test('loopback is this machine and nothing that looks like it', () => {
   expect(['localhost.a', 'xlocalhost', '128.0.0.1', '127.0.0.1.a', '10.0.0.1', '::2', ''].filter(isLoopback)).toEqual(
     [],
   );
+});
+
+describe('the plain address', () => {
+  test.each([
+    ['203.0.113.7', '203.0.113.7'],
+    ['::ffff:203.0.113.7', '203.0.113.7'],
+    ['::ffff:a01:203', '10.1.2.3'],
+    ['::FFFF:0A01:0203', '10.1.2.3'],
+    ['0:0:0:0:0:ffff:a01:203', '10.1.2.3'],
+    ['0000:0000:0000:0000:0000:ffff:10.1.2.3', '10.1.2.3'],
+    ['::ffff:0:a01:203', '::ffff:0:a01:203'],
+    ['::a01:203', '::a01:203'],
+    ['64:ff9b::a01:203', '64:ff9b::a01:203'],
+    ['2001:DB8::7', '2001:DB8::7'],
+    ['fe80::1%eth0', 'fe80::1%eth0'],
+    ['::ffff:a01:203:1', '::ffff:a01:203:1'],
+    ['::ffff:10.1.2.300', '::ffff:10.1.2.300'],
+    ['unknown', 'unknown'],
+    ['', ''],
+  ])('of %j is %j', (address, plain) => {
+    expect(plainAddress(address)).toBe(plain);
+  });
 });
 
 describe('the network that a limit counts', () => {

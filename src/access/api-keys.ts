@@ -1,6 +1,6 @@
 import { timingSafeEqual } from 'node:crypto';
 import { BlockList, isIP } from 'node:net';
-import { networkOf } from '../address.ts';
+import { networkOf, plainAddress } from '../address.ts';
 import type { Customer, Entity } from '../customers/customer.ts';
 import { CONTROL_LOGIN } from '../database/place.ts';
 import type { Pools } from '../database/pools.ts';
@@ -180,9 +180,4 @@ function whatFor(key: StoredApiKey, customers: readonly Customer[]): KeyFinding 
   const entity = customer?.entities.find(({ id }) => id === key.entity);
   if (!customer || !entity?.environments.includes(key.environment)) return undefined;
   return { key, customer, entity: { ...entity, environments: [key.environment] } };
-}
-
-/** An IPv4 address as itself, also where it comes over an IPv6 socket. */
-function plainAddress(address: string): string {
-  return address.replace(/^::ffff:/, '');
 }

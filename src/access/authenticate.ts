@@ -145,10 +145,13 @@ export function createAccess(parts: AccessParts): Access {
     }
     const alone = keyToCaller(found);
     if ('refused' in alone) return alone;
+    const { withheldTools } = caller;
     return {
       ...caller,
       key: alone.key,
       tools: common(caller.tools, alone.tools),
+      // What the key lacks, no scope would bring.
+      ...(withheldTools && { withheldTools: common(withheldTools, alone.tools) }),
       rights: caller.rights?.intersection(alone.rights ?? new Set()),
       entities: alone.entities,
     };

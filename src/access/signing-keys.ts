@@ -11,7 +11,7 @@ import { type Fetch, fetchKeySet, type KeySet } from './key-set.ts';
 export interface SigningKeys {
   /** The key if it is known now. Never waits: keys past their age serve on while new ones are fetched. */
   known(tenant: EntraTenant, keyId: string): KeyObject | undefined;
-  /** As `known`, but fetches the keys when that may help. */
+  /** As `known`, but fetches the keys when that may help, and waits for that when they are twice their age. */
   find(tenant: EntraTenant, keyId: string): Promise<KeyObject | 'unknown' | 'unreachable'>;
 }
 
@@ -59,10 +59,12 @@ export function createSigningKeys({ fetch, now, observe, limits }: SigningKeysPa
 
   async function find(tenant: EntraTenant, keyId: string): Promise<KeyObject | 'unknown' | 'unreachable'> {
     const source = sourceOf(tenant);
-    const key = known(tenant, keyId);
+    // A key may have been withdrawn since it was fetched: an old one counts only when nobody can be asked.
+    const key = elapsedMs(source.fetchedAt) > 2 * maxAgeMs ? undefined : known(tenant, keyId);
     if (key) return key;
     await refresh(tenant, source);
-    return known(tenant, keyId) ?? (isTrusted(source) ? 'unknown' : 'unreachable');
+    // While Entra does not answer, a key that it made meanwhile looks like one that never was.
+    return known(tenant, keyId) ?? (isTrusted(source) && !source.isUnreachable ? 'unknown' : 'unreachable');
   }
 
   /** At most one fetch under way per tenant and one attempt per cooldown, so that made-up key ids cause no storm. */
@@ -78,8 +80,10 @@ export function createSigningKeys({ fetch, now, observe, limits }: SigningKeysPa
     try {
       source.keys = await fetchKeySet(tenant, fetch, limits.keysTimeoutSeconds * 1000);
       source.fetchedAt = now();
+      source.isUnreachable = false;
       observe({ kind: 'keys-fetched', tenant: tenant.tenantId, keys: source.keys.size });
     } catch (failure) {
+      source.isUnreachable = true;
       observe({ kind: 'keys-unreachable', tenant: tenant.tenantId, reason: reasonOf(failure) });
     } finally {
       source.underway = undefined;
@@ -96,6 +100,8 @@ interface Source {
   keys?: KeySet;
   fetchedAt?: number;
   attemptedAt?: number;
+  /** As the last attempt found. */
+  isUnreachable?: boolean;
   underway?: Promise<void> | undefined;
 }
 

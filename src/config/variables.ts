@@ -19,7 +19,7 @@ export interface Variables {
   listen: { host: string; port: number };
   origin: string | undefined;
   masterKeyFile: string;
-  /** Only at its default place and with the embedded Postgres, so only on a first local start. */
+  /** Only at its default place and while the embedded Postgres has never run, so only on a first local start. */
   masterKeyMayBeCreated: boolean;
   /** Of the key files of entities, which open their personal data. */
   keyFolder: string;
@@ -80,7 +80,7 @@ export function readVariables(
       'write scheme, host and port only, such as https://frame.example.com; http is for this machine only',
     ),
     masterKeyFile,
-    masterKeyMayBeCreated: env.FRAME_MASTER_KEY_FILE === undefined && databaseUrl === undefined,
+    masterKeyMayBeCreated: env.FRAME_MASTER_KEY_FILE === undefined && databaseUrl === undefined && !hasRun(dataFolder),
     keyFolder: read('FRAME_KEY_FOLDER', join(dirname(masterKeyFile), 'keys'), path, 'name a folder'),
     slot: read('FRAME_SLOT', undefined, oneOf(['blue', 'green']), 'write blue or green'),
     sshConfigFile: read('FRAME_SSH_CONFIG', undefined, path, 'name a file'),
@@ -95,6 +95,11 @@ export function readVariables(
 function defaultConfigFolder(cwd: string): string {
   const here = resolve(cwd, 'config');
   return existsSync(here) ? here : join(import.meta.dirname, '../../config');
+}
+
+/** Postgres leaves this file there when it starts, for good. What it keeps since was made with a key that is missed. */
+function hasRun(dataFolder: string): boolean {
+  return existsSync(join(dataFolder, 'postgres/data/postmaster.opts'));
 }
 
 const FLAG_OF = {

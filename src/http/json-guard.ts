@@ -2,7 +2,9 @@ import { FrameError } from '../errors.ts';
 
 /**
  * JSON text → value, for text from strangers: what JSON.parse accepts but nobody means (repeated keys, `__proto__`,
- * 1e400, digits that a double drops, half of a surrogate pair) and what it pays dearly for (depth, a million keys) is refused in one pass before it.
+ * half of a surrogate pair) and what it pays dearly for (depth, a million keys) is refused in one pass before it. A number
+ * that a double cannot hold is the text that was written when it is for a tool, and refused elsewhere: nothing is rounded,
+ * and columns of long numbers take texts.
  */
 export const MAX_DEPTH = 32;
 /** Keys, values and containers. */
@@ -10,9 +12,9 @@ export const MAX_TOKENS = 50_000;
 
 /** Throws `args/malformed`. */
 export function parseJson(text: string): unknown {
-  guard(text);
+  const { hasLongNumbers } = guard(text);
   try {
-    return JSON.parse(text);
+    return hasLongNumbers ? JSON.parse(text, keepAsWritten) : JSON.parse(text);
   } catch {
     throw malformed('The body is not JSON.');
   }
@@ -24,22 +26,33 @@ export function malformed(message: string): FrameError {
 
 // Private
 
+/** An object or array that is not closed yet. */
+interface Open {
+  /** Those so far; undefined for an array. */
+  keys: Set<string> | undefined;
+  /** The latest. */
+  key?: string;
+  /** A long number in its `params`: whose they are, another key says, which may still come. */
+  doubtful?: string;
+}
+
 /** Looks at tokens only; the grammar is left to JSON.parse, which runs on everything that passes. */
-function guard(text: string): void {
-  /** The keys of each open object; undefined for an array. */
-  const open: (Set<string> | undefined)[] = [];
+function guard(text: string): { hasLongNumbers: boolean } {
+  const open: Open[] = [];
   let tokens = 0;
   let keyIsNext = false;
+  let hasLongNumbers = false;
 
   for (let at = 0; at < text.length; ) {
     const char = text[at] ?? '';
     if (IGNORED.has(char)) {
       at += 1;
     } else if (char === ',' || char === ':') {
-      keyIsNext = char === ',' && open.at(-1) !== undefined;
+      keyIsNext = char === ',' && open.at(-1)?.keys !== undefined;
       at += 1;
     } else if (char === '}' || char === ']') {
-      open.pop();
+      const closed = open.pop();
+      if (closed?.doubtful && !closed.keys?.has('tool')) throw tooLong(closed.doubtful);
       at += 1;
     } else {
       tokens += 1;
@@ -47,22 +60,33 @@ function guard(text: string): void {
       at = takeValue(char, at);
     }
   }
+  return { hasLongNumbers };
 
   function takeValue(char: string, at: number): number {
     if (char === '{' || char === '[') {
-      open.push(char === '{' ? new Set() : undefined);
+      open.push({ keys: char === '{' ? new Set() : undefined });
       if (open.length > MAX_DEPTH) throw malformed(`The body is nested deeper than ${MAX_DEPTH} levels.`);
       keyIsNext = char === '{';
       return at + 1;
     }
     if (char === '"') {
       const end = endOfString(text, at);
-      checkString(text.slice(at, end), keyIsNext ? open.at(-1) : undefined);
+      const string = readString(text.slice(at, end));
+      if (keyIsNext) takeKey(string, open.at(-1));
       return end;
     }
     const end = endOfWord(text, at);
-    if (char !== 't' && char !== 'f' && char !== 'n') checkNumber(text.slice(at, end));
+    if (char !== 't' && char !== 'f' && char !== 'n') takeNumber(text.slice(at, end));
     return end;
+  }
+
+  function takeNumber(literal: string): void {
+    if (fitsDouble(literal)) return;
+    hasLongNumbers = true;
+    // A tool is called with `params.arguments` over MCP, also in a batch, and with the `params` beside `tool` over HTTP.
+    const [message, params] = open.filter(({ keys }) => keys);
+    if (message?.key !== 'params') throw tooLong(literal);
+    if (params?.key !== 'arguments') message.doubtful = literal;
   }
 }
 
@@ -75,13 +99,24 @@ function endOfWord(text: string, start: number): number {
   return end;
 }
 
-/** What is not a number at all is left to JSON.parse. Up to 15 digits a double always gives back what it was given. */
-function checkNumber(literal: string): void {
-  if (!Number.isFinite(Number(literal))) throw malformed('The body has a number that no computer can hold.');
+function tooLong(literal: string): FrameError {
+  return malformed(`The number ${literal.slice(0, 40)} would lose digits on its way.`);
+}
+
+/** Whether it comes out as it went in. What is not a number at all is left to JSON.parse. */
+function fitsDouble(literal: string): boolean {
   const digits = significantDigits(literal);
-  if (digits.length > 15 && digits !== significantDigits(String(Number(literal)))) {
-    throw malformed(`The number ${literal.slice(0, 40)} would lose digits on its way: send it as a text, in quotes.`);
-  }
+  const value = Number(literal);
+  if (digits === '' || !Number.isFinite(value)) return digits === '';
+  const hasAllDigits = Math.abs(value) >= LEAST_NORMAL && digits.length <= 15;
+  return hasAllDigits || digits === significantDigits(String(value));
+}
+
+/** From here on up, a double gives back any 15 digits. */
+const LEAST_NORMAL = 2 ** -1022;
+
+function keepAsWritten(_key: string, value: unknown, { source }: { source?: string } = {}): unknown {
+  return typeof value === 'number' && source !== undefined && !fitsDouble(source) ? source : value;
 }
 
 function significantDigits(literal: string): string {
@@ -105,14 +140,18 @@ function endOfString(text: string, start: number): number {
   throw malformed('The body is not JSON.');
 }
 
-/** `keys`: those of the object that this string is a key of. */
-function checkString(quoted: string, keys: Set<string> | undefined): void {
+function readString(quoted: string): string {
   const value = quoted.includes('\\') ? unquote(quoted) : quoted.slice(1, -1);
   if (!value.isWellFormed()) throw malformed('The body has half of a surrogate pair.');
-  if (!keys) return;
-  if (value === '__proto__') throw malformed('The body has a key `__proto__`.');
-  if (keys.has(value)) throw malformed('The body has the same key twice in one object.');
-  keys.add(value);
+  return value;
+}
+
+function takeKey(key: string, object: Open | undefined): void {
+  if (!object?.keys) return;
+  if (key === '__proto__') throw malformed('The body has a key `__proto__`.');
+  if (object.keys.has(key)) throw malformed('The body has the same key twice in one object.');
+  object.keys.add(key);
+  object.key = key;
 }
 
 function unquote(quoted: string): string {

@@ -31,7 +31,7 @@ export interface Listening {
 export async function listen({ app, marks, host, port, limits, observe }: ListenParts): Promise<Listening> {
   const server = createServer(
     {
-      // A request without one gets our answer for a wrong Host instead of Node's bare 400.
+      // A request without one gets the same 400 (RFC 9112 §3.2) from us, with our marks, instead of Node's bare one.
       requireHostHeader: false,
       maxHeaderSize: MAX_HEADER_BYTES,
       headersTimeout: limits.headersTimeoutSeconds * 1000,

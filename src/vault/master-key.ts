@@ -9,5 +9,8 @@ import { KEY_RECIPE, makeKeyFile, readKeyFile, wrongKeyFile } from './key-file.t
 export async function readMasterKey(file: string, mayCreate: boolean): Promise<Secret<Buffer>> {
   const key = (await readKeyFile(file)) ?? (mayCreate ? await makeKeyFile(file) : undefined);
   if (key) return key;
-  throw wrongKeyFile(file, `is not there; restore it, or make one for a new installation: ${KEY_RECIPE} > ${file}`);
+  throw wrongKeyFile(
+    file,
+    `is not there; restore it from your backup; for a new installation only, make one: ${KEY_RECIPE} > ${file}`,
+  );
 }

@@ -31,6 +31,52 @@ describe('what passes is what JSON.parse makes of it', () => {
   });
 });
 
+describe('numbers that a double cannot hold', () => {
+  test.each([
+    '12345678901234567891',
+    '-9007199254740993',
+    '0.10000000000000000001',
+    '1e400',
+    '-1E+999',
+    '1e-400',
+    '4.9e-324',
+    '1234567.12345678901234567890',
+  ])('%s is a text in the call of a tool, over MCP and HTTP, and refused elsewhere', number => {
+    const call = `{"id":1,"params":{"name":"t","arguments":{"a":[{"b":${number}}],"c":1.5}}}`;
+    const made = { id: 1, params: { name: 't', arguments: { a: [{ b: number }], c: 1.5 } } };
+    expect(parseJson(call)).toEqual(made);
+    expect(parseJson(`[${call},{"id":2}]`)).toEqual([made, { id: 2 }]);
+    expect(parseJson(`{"tool":"t","params":{"a":${number}}}`)).toEqual({ tool: 't', params: { a: number } });
+    expect(parseJson(`{"params":{"a":${number}},"tool":"t"}`)).toEqual({ tool: 't', params: { a: number } });
+    for (const body of [
+      number,
+      `[${number}]`,
+      `{"id":${number},"params":{"a":1}}`,
+      `{"params":{"arguments":{"a":1}},"id":${number}}`,
+      `{"params":{"a":${number}},"jsonrpc":"2.0"}`,
+      `{"params":{"arguments":{},"_meta":{"a":${number}}}}`,
+      `[{"tool":"t"},{"params":{"a":${number}}}]`,
+      `{"other":{"params":{"a":${number}}}}`,
+      `{"jsonrpc":"params","params":"arguments","id":${number}}`,
+    ]) {
+      expect(() => parseJson(body)).toThrow(expect.objectContaining({ code: 'args/malformed' }));
+    }
+  });
+
+  test.each(['0', '-0.000', '0e999', '5e-324', '1.7976931348623157e308', '0.1', '9007199254740992', '1e22'])(
+    '%s is none of them',
+    number => {
+      expect(parseJson(`{"params":{"arguments":${number}}}`)).toEqual({ params: { arguments: Number(number) } });
+    },
+  );
+
+  test.each(['NaN', '-Infinity', '0x10', '01', '1e', '.5', '12345678901234567891x'])('%s is no number', word => {
+    expect(() => parseJson(`{"params":{"arguments":{"a":${word}}}}`)).toThrow(
+      expect.objectContaining({ code: 'args/malformed' }),
+    );
+  });
+});
+
 describe('F15, F16: what is refused', () => {
   test.each([
     ['a level too deep', nested(MAX_DEPTH + 1)],

@@ -70,6 +70,13 @@ describe('strangers', () => {
     expect(JSON.parse(body)).toMatchObject({ status: 400, code: 'args/malformed', request_id: expect.any(String) });
   });
 
+  test('a request without a Host gets the 400 of RFC 9112, with our marks', async () => {
+    const answer = await exchange(gateway, 'GET /frame/live HTTP/1.1\r\nConnection: close\r\n\r\n');
+    const [head = '', body = ''] = answer.split('\r\n\r\n');
+    expect(head).toMatch(/^x-frame-release: r1\r$/im);
+    expect(JSON.parse(body)).toMatchObject({ status: 400, code: 'args/malformed' });
+  });
+
   test('an address that is no URL, a Host that is no name', async () => {
     for (const bytes of ['GET http://[ HTTP/1.1\r\nHost: a\r\n\r\n', 'OPTIONS * HTTP/1.1\r\nHost: a b\r\n\r\n']) {
       const socket = await openSocket(gateway);
