@@ -11,7 +11,7 @@ export type Deed = 'read' | 'insert' | 'update' | 'delete';
  */
 export function explain(thrown: unknown, deed: Deed, table: Table): unknown {
   if (!isPostgresFailure(thrown)) return thrown;
-  const facts: ErrorFacts = { detail: `${thrown.code} ${thrown.constraint_name ?? ''}`.trim(), cause: thrown };
+  const facts = factsOf(thrown);
   switch (thrown.code) {
     case '23505':
     case '23P01':
@@ -77,6 +77,17 @@ export function explain(thrown: unknown, deed: Deed, table: Table): unknown {
   }
 }
 
+/** The same, of a write for a table that is not any more as the catalog knew it: nothing was written. */
+export function explainChanged(thrown: unknown, deed: Deed, table: Table): unknown {
+  const known = explain(thrown, deed, table);
+  if (!isPostgresFailure(thrown) || (known instanceof FrameError && known.retryable)) return known;
+  return new FrameError(
+    'table/no-such-column',
+    `The table \`${table.name}\` has just been changed.`,
+    changed(factsOf(thrown)),
+  );
+}
+
 /** The names came from a catalog that is older than the table. */
 export function isOldCatalog(thrown: unknown): boolean {
   // The last three: a column was sealed since, or its seal was taken off.
@@ -101,6 +112,10 @@ interface PostgresFailure {
 
 function isPostgresFailure(thrown: unknown): thrown is PostgresFailure {
   return thrown instanceof Error && 'severity' in thrown && 'code' in thrown && typeof thrown.code === 'string';
+}
+
+function factsOf(failure: PostgresFailure): ErrorFacts {
+  return { detail: `${failure.code} ${failure.constraint_name ?? ''}`.trim(), cause: failure };
 }
 
 function explainClass(failure: PostgresFailure, facts: ErrorFacts): unknown {

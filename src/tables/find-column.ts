@@ -16,9 +16,13 @@ export function requireColumn(table: Table, name: string, path: string): Column 
   );
 }
 
-/** A column that a caller may set. */
-export function requireWritable(table: Table, name: string, path: string): Column {
-  const column = requireColumn(table, name, path);
+/** A column that a caller may set; `column` when the caller of this has found it already. */
+export function requireWritable(
+  table: Table,
+  name: string,
+  path: string,
+  column = requireColumn(table, name, path),
+): Column {
   if (!column.isProtected) return column;
   throw new FrameError('table/column-protected', `\`${path}\`: \`${name}\` is kept by the database.`, {
     hint: 'Leave it out; it gets its value by itself.',

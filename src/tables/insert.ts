@@ -36,7 +36,8 @@ export async function planInsert(
   facts: InsertFacts,
   privacy: Privacy,
 ): Promise<InsertPlan> {
-  const checked = rows.map((row, i) => checkRow(table, row, `rows[${i}]`));
+  const known = new Map(table.columns.map(column => [column.name, column]));
+  const checked = rows.map((row, i) => checkRow(table, known, row, `rows[${i}]`));
   const makesIds = isSystemColumn('id', findColumn(table, 'id')?.type);
   const makesAuthors = isSystemColumn('created_by', findColumn(table, 'created_by')?.type);
   const key = makesIds ? [] : keyColumns(table);
@@ -44,7 +45,8 @@ export async function planInsert(
     [...(checked[i]?.keys() ?? [])]
       .map(({ name }) => name)
       .sort()
-      .join(),
+      // No name holds it, and one may hold a comma.
+      .join('\0'),
   );
   const statements: InsertStatement[] = [];
   for (const members of groups.values()) {
@@ -82,11 +84,16 @@ export async function runInsert(session: Session, plan: InsertPlan): Promise<rea
 
 // Private
 
-function checkRow(table: Table, row: Record<string, unknown>, path: string): Map<Column, string | null> {
+function checkRow(
+  table: Table,
+  known: ReadonlyMap<string, Column>,
+  row: Record<string, unknown>,
+  path: string,
+): Map<Column, string | null> {
   const values = new Map(
     Object.entries(row).map(([name, value]) => {
       const at = `${path}.${name.slice(0, 80)}`;
-      const column = requireWritable(table, name, at);
+      const column = requireWritable(table, name, at, known.get(name));
       return [column, toParameter(column, value, at)] as const;
     }),
   );

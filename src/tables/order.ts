@@ -23,7 +23,8 @@ export interface OrderItem {
 export type Position = readonly (string | null)[];
 
 export function parseOrder(table: Table, orderBy: readonly string[] = []): Order {
-  const asked = orderBy.map((text, i) => {
+  const asked = new Map<Column, boolean>();
+  for (const [i, text] of orderBy.entries()) {
     const descending = text.startsWith('-');
     const path = `order_by[${i}]`;
     const column = requireColumn(table, descending ? text.slice(1) : text, path);
@@ -32,15 +33,14 @@ export function parseOrder(table: Table, orderBy: readonly string[] = []): Order
     }
     if (column.type === 'json')
       throw invalidArgument(path, `rows cannot be ordered by \`${column.name}\`: it is json.`);
-    return { column, descending };
-  });
-  const names = asked.map(({ column }) => column.name);
-  const twice = names.findIndex((name, i) => names.indexOf(name) < i);
-  if (twice >= 0) throw invalidArgument(`order_by[${twice}]`, `\`${names[twice]}\` stands there already.`);
-  const descending = asked.at(-1)?.descending ?? false;
+    if (asked.has(column)) throw invalidArgument(path, `\`${column.name}\` stands there already.`);
+    asked.set(column, descending);
+  }
+  const items = [...asked].map(([column, descending]) => ({ column, descending }));
+  const descending = items.at(-1)?.descending ?? false;
   const key = keyColumns(table);
-  const tieBreak = key.filter(({ name }) => !names.includes(name)).map(column => ({ column, descending }));
-  return { items: [...asked, ...tieBreak], isTotal: key.length > 0 };
+  const tieBreak = key.filter(column => !asked.has(column)).map(column => ({ column, descending }));
+  return { items: [...items, ...tieBreak], isTotal: key.length > 0 };
 }
 
 /** For ORDER BY; `expressionOf` gives another name to the columns of a surrounding query. */

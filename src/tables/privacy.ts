@@ -62,6 +62,20 @@ export async function blindFor({ keys, place, mayRead }: Privacy, table: Table):
   };
 }
 
+/**
+ * A dry run of rows tells whether one of their values is in a unique column already, and leaves nothing behind: so it
+ * may ask for no more values than a comparison.
+ */
+export function refuseManyGuesses({ mayRead }: Privacy, table: Table, rows: readonly Record<string, unknown>[]): void {
+  if (mayRead) return;
+  const isUnique = (name: string) => table.indexes.some(({ unique, columns }) => unique && columns.includes(name));
+  const asked = new Set<unknown>();
+  for (const { name } of sealedColumns(table).filter(column => isUnique(column.name))) {
+    for (const row of rows) if (row[name] !== undefined && row[name] !== null) asked.add(row[name]);
+    if (asked.size > MAX_GUESSES) throw tooManyGuesses(name);
+  }
+}
+
 /** Seals the values of rows with these ids: the cells, and what finds them. */
 export async function sealFields(
   { keys, place }: Privacy,

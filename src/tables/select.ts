@@ -123,7 +123,12 @@ function planSelection(
 function chooseColumns(table: Table, names: readonly string[] | undefined): readonly Column[] {
   if (names === undefined) return table.columns;
   if (names.length === 0) throw invalidArgument('columns', 'name at least one, or leave it out for all.');
-  const twice = names.findIndex((name, i) => names.indexOf(name) < i);
-  if (twice >= 0) throw invalidArgument(`columns[${twice}]`, `\`${names[twice]}\` stands there already.`);
-  return names.map((name, i) => requireColumn(table, name, `columns[${i}]`));
+  // One by one: whatever is asked, it ends after as many names as the table has columns.
+  const columns = new Set<Column>();
+  for (const [i, name] of names.entries()) {
+    const column = requireColumn(table, name, `columns[${i}]`);
+    if (columns.has(column)) throw invalidArgument(`columns[${i}]`, `\`${name}\` stands there already.`);
+    columns.add(column);
+  }
+  return [...columns];
 }

@@ -10,25 +10,46 @@ export function requireObject(args: unknown): Record<string, unknown> {
 }
 
 /**
- * What a tool gets of the arguments; throws `args/invalid` with the first five things that are wrong. `placeNames`: what
- * this caller may say beside the tool's own arguments.
+ * What a tool gets of the arguments; throws `args/invalid` with the first five things that are wrong, or with the first
+ * alone of very many arguments. `placeNames`: what this caller may say beside the tool's own arguments.
  */
 export function readInput(tool: Tool, args: Record<string, unknown>, placeNames: readonly string[]): unknown {
-  const parsed = tool.input.safeParse(args, { reportInput: true });
+  // To say of very many values what is wrong with each takes seconds, in which everybody else waits.
+  const context = { reportInput: true, abortEarly: hasMany(args) };
+  const parsed = tool.input.safeParse(args, context);
   if (parsed.success) return parsed.data;
   const known = [...placeNames, ...Object.keys((tool.input as { shape?: object }).shape ?? {})];
   const { issues } = parsed.error;
-  throw new FrameError('args/invalid', issues.slice(0, 5).map(toSentence).join(' '), { hint: hintFor(issues, known) });
+  throw new FrameError('args/invalid', issues.slice(0, MAX_TOLD).map(toSentence).join(' '), {
+    hint: hintFor(issues, known),
+  });
 }
 
 // Private
+
+const MAX_TOLD = 5;
+const MANY_VALUES = 1000;
+
+/** Counts no further than it must. */
+function hasMany(args: unknown): boolean {
+  let values = 0;
+  const count = (value: unknown): boolean => {
+    values += 1;
+    if (values > MANY_VALUES) return true;
+    if (typeof value !== 'object' || value === null) return false;
+    return (Array.isArray(value) ? value : Object.values(value)).some(count);
+  };
+  return count(args);
+}
 
 function toSentence(issue: z.core.$ZodIssue): string {
   const name = `\`${toPath(issue.path) || 'arguments'}\``;
   switch (issue.code) {
     case 'unrecognized_keys': {
-      const names = issue.keys.map(key => `\`${toPath([...issue.path, key.slice(0, 80)])}\``);
-      return `There is no argument ${names.join(', ')}.`;
+      const told = issue.keys.slice(0, MAX_TOLD);
+      const names = told.map(key => `\`${toPath([...issue.path, key.slice(0, 80)])}\``);
+      const more = issue.keys.length - told.length;
+      return `There is no argument ${names.join(', ')}${more > 0 ? ` and ${more} more` : ''}.`;
     }
     case 'invalid_type':
       if (issue.input === undefined) return `${name} is missing.`;

@@ -71,6 +71,57 @@ test('at most five things are told, and none of what was given', () => {
   expect(message).not.toContain('SECRET');
 });
 
+/** A list that counts how often one of its entries is read. */
+function countingList(entries: unknown[]): { list: unknown[]; reads: () => number } {
+  let reads = 0;
+  const list = new Proxy(entries, {
+    get(target, key) {
+      if (typeof key === 'string' && /^\d+$/.test(key)) reads += 1;
+      return Reflect.get(target, key);
+    },
+  });
+  return { list, reads: () => reads };
+}
+
+test.each<[Tool, string, number]>([
+  [selectRows, 'columns', 1600],
+  [selectRows, 'order_by', 1600],
+  [describeTables, 'tables', 500],
+])('%o: `%s` is refused before its entries are looked at when it is longer than %i', (tool, name, most) => {
+  const others = tool === (describeTables as Tool) ? {} : { table: 'a' };
+  expect(readInput(tool, { ...others, [name]: Array(most).fill('b') }, [])).toHaveProperty(name);
+  const { list, reads } = countingList(Array(24_000).fill(1));
+  expect(refusalOf(tool, { ...others, [name]: list })[0]).toBe(`\`${name}\` must have at most ${most} entries.`);
+  expect(reads()).toBeLessThan(1100);
+});
+
+test('personal data is revealed of as many columns as a table can have', () => {
+  const args = { table: 'a', ids: [ID], purpose: 'they asked for it' };
+  expect(readInput(reveal, { ...args, columns: Array(1600).fill('b') }, [])).toHaveProperty('columns');
+  expect(refusalOf(reveal, { ...args, columns: Array(1601).fill('b') })[0]).toContain('at most 1600 entries');
+});
+
+test('of unknown arguments five are named, and the others counted', () => {
+  const unknown = Object.fromEntries(Array.from({ length: 20_000 }, (_, i) => [`made_up_${i}`, 1]));
+  expect(refusalOf(selectRows, { table: 'a', ...unknown })[0]).toBe(
+    'There is no argument `made_up_0`, `made_up_1`, `made_up_2`, `made_up_3`, `made_up_4` and 19995 more.',
+  );
+});
+
+test('of very many values it ends at the first that is wrong', () => {
+  const lists: { reads: () => number }[] = [];
+  const columns = Array.from({ length: 100 }, () => {
+    const counting = countingList(Array(20).fill([]));
+    lists.push(counting);
+    return { name: 'b', type: 'text', check: { one_of: counting.list } };
+  });
+  const changes = Array.from({ length: 20 }, () => ({ create_table: { name: 'a', columns } }));
+  const [message] = refusalOf(planChange, { changes });
+  expect(message).toMatch(/^`changes\[0\]\.create_table\.columns\[0\]\.check\.one_of\[0\]`/);
+  expect(message.match(/one_of/g)).toHaveLength(1);
+  expect(lists.reduce((sum, { reads }) => sum + reads(), 0)).toBeLessThan(1100);
+});
+
 test.each([null, [], 'a', 1])('%j are no arguments', args => {
   expect(() => requireObject(args)).toThrow('The arguments must be an object.');
 });

@@ -106,8 +106,42 @@ function readCheck(asked: Check | undefined, type: ColumnType, path: string): Ch
   asked.one_of?.forEach((value, i) => {
     toParameter(typed, value, `${path}.one_of[${i}]`);
   });
+  refuseEmptyRange(asked, type, path);
   if (asked.pattern !== undefined) refuseCostlyPattern(asked.pattern, `${path}.pattern`);
   return asked;
+}
+
+/** No value passes a check whose least is more than its most. */
+function refuseEmptyRange(
+  { min, max, min_length: minLength, max_length: maxLength }: Check,
+  type: ColumnType,
+  path: string,
+): void {
+  const isEmpty = min !== undefined && max !== undefined && isMore(type, min, max);
+  if (isEmpty) throw invalidArgument(`${path}.min`, 'this is more than `max`: no value would pass.');
+  if (minLength !== undefined && maxLength !== undefined && minLength > maxLength) {
+    throw invalidArgument(`${path}.min_length`, 'this is more than `max_length`: no value would pass.');
+  }
+}
+
+function isMore(type: ColumnType, one: number | string, other: number | string): boolean {
+  if (type === 'date') return one > other;
+  if (type === 'timestamp') return Date.parse(withMinutes(`${one}`)) > Date.parse(withMinutes(`${other}`));
+  const [a, b] = [toDecimal(`${one}`), toDecimal(`${other}`)];
+  const power = Math.min(a.power, b.power);
+  return a.digits * 10n ** BigInt(a.power - power) > b.digits * 10n ** BigInt(b.power - power);
+}
+
+/** Date.parse knows no `+09` and no `+0900`. */
+function withMinutes(time: string): string {
+  return time.replace(/(T.*[+-]\d\d):?(\d\d)?$/, (_, hours, minutes = '00') => `${hours}:${minutes}`);
+}
+
+/** Digit by digit: a double would take numbers for equal that are not. */
+function toDecimal(text: string): { digits: bigint; power: number } {
+  const [, sign = '', whole = '', fraction = '', exponent = '0'] =
+    /^(-?)(\d+)\.?(\d*)(?:e([+-]?\d+))?$/i.exec(text) ?? [];
+  return { digits: BigInt(`${sign}${whole}${fraction}`), power: Number(exponent) - fraction.length };
 }
 
 /** Patterns run in the database only, under its time limit, where repetitions cost little. This is what costs (CWE-1333). */

@@ -10,6 +10,14 @@ export const Where = z
 
 export const SameWhere = z.record(z.string(), z.unknown()).describe('as in select_rows');
 
+/**
+ * A list of names, of which nobody needs as many. The bound stands before all entries are looked at, and is not told: in
+ * the listing it would cost every model some of the room that there is.
+ */
+export function names(most = MAX_COLUMNS) {
+  return z.array(z.string()).max(most).meta({ maxItems: undefined });
+}
+
 export const RowValues = z.record(z.string(), z.unknown());
 
 export const MaxRows = z.int().min(1).max(10_000).describe('default 1').optional();
@@ -21,3 +29,8 @@ export const IdempotencyKey = z
   .optional();
 
 export const DryRun = z.boolean().describe('check, change nothing').optional();
+
+// Private
+
+/** As many as a table of Postgres can have. */
+const MAX_COLUMNS = 1600;

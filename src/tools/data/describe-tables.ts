@@ -1,11 +1,16 @@
 import { z } from 'zod';
 import type { Caller } from '../../access/caller.ts';
+import type { Place } from '../../database/place.ts';
+import type { Catalog } from '../../tables/catalog.ts';
 import { postgresTypeOf } from '../../tables/column-type.ts';
 import { estimateRows } from '../../tables/estimate.ts';
 import { countFitting } from '../../tables/fit.ts';
 import { outlineNames } from '../../tables/outline.ts';
 import type { Column, Table } from '../../tables/table.ts';
 import { defineTool } from '../tool.ts';
+import { names } from './arguments.ts';
+
+const MAX_NAMES = 500;
 
 /** What tables there are, in as much detail as asked for, and what the caller may do with their rows. */
 export const describeTables = defineTool({
@@ -17,7 +22,7 @@ export const describeTables = defineTool({
   untrusted: true,
   atPlace: true,
   input: z.strictObject({
-    tables: z.array(z.string()).describe('only these').optional(),
+    tables: names(MAX_NAMES).describe('only these').optional(),
     search: z.string().describe('in names and comments').optional(),
     detail: z.enum(['names', 'summary', 'full']).describe('default summary').optional(),
   }),
@@ -31,11 +36,11 @@ export const describeTables = defineTool({
     ...(search !== undefined && { search: true }),
     detail,
   }),
-  async run({ caller, means, place, signal }, { tables: names, search, detail = 'summary' }) {
-    const wanted = names
-      ? await Promise.all([...new Set(names)].map(name => means.catalog.table(place, name)))
-      : (await means.catalog.tables(place)).tables;
-    const found = wanted.filter(table => search === undefined || speaksOf(table, search));
+  async run({ caller, means, place, signal }, { tables: asked, search, detail = 'summary' }) {
+    const { tables } = await means.catalog.tables(place);
+    const wanted = asked ? await findTables(means.catalog, place, tables, asked) : tables;
+    const sought = search?.toLowerCase();
+    const found = wanted.filter(table => sought === undefined || speaksOf(table, sought));
     // A guess is no reason to fail: without it the tables are described all the same.
     const estimates =
       detail === 'names' ? new Map() : await estimateRows(means.pools, place, found, signal).catch(() => new Map());
@@ -57,9 +62,22 @@ export const describeTables = defineTool({
 
 type Detail = 'names' | 'summary' | 'full';
 
-function speaksOf({ name, comment, columns }: Table, search: string): boolean {
+/** Each once. Ends at the first that is not there, unless it was made since. */
+async function findTables(
+  catalog: Catalog,
+  place: Place,
+  tables: readonly Table[],
+  asked: readonly string[],
+): Promise<readonly Table[]> {
+  const known = new Map(tables.map(table => [table.name, table]));
+  const found: Table[] = [];
+  for (const name of new Set(asked)) found.push(known.get(name) ?? (await catalog.table(place, name)));
+  return found;
+}
+
+function speaksOf({ name, comment, columns }: Table, sought: string): boolean {
   const texts = [name, comment, ...columns.flatMap(column => [column.name, column.comment])];
-  return texts.some(text => text?.toLowerCase().includes(search.toLowerCase()));
+  return texts.some(text => text?.toLowerCase().includes(sought));
 }
 
 function describeTable(table: Table, detail: Detail, rowEstimate: number | undefined) {

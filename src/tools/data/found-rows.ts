@@ -41,15 +41,16 @@ function toCell(type: ColumnType | undefined, raw: unknown): unknown {
 /** `id`, `id_2`, … whatever else is called so already. */
 function distinguish(names: readonly string[]): string[] {
   const taken = new Set(names);
-  const seen = new Set<string>();
+  const last = new Map<string, number>();
   return names.map(name => {
-    if (!seen.has(name)) {
-      seen.add(name);
+    let number = last.get(name);
+    if (number === undefined) {
+      last.set(name, 1);
       return name;
     }
-    let number = 2;
-    while (taken.has(`${name}_${number}`)) number += 1;
-    taken.add(`${name}_${number}`);
+    do number += 1;
+    while (taken.has(`${name}_${number}`));
+    last.set(name, number);
     return `${name}_${number}`;
   });
 }

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { FrameError } from '../../errors.ts';
 import { planInsert, runInsert } from '../../tables/insert.ts';
 import { outlineName, outlineNames } from '../../tables/outline.ts';
-import { concealmentFor } from '../../tables/privacy.ts';
+import { concealmentFor, refuseManyGuesses } from '../../tables/privacy.ts';
 import { workOnTable } from '../../tables/work-on-table.ts';
 import { write } from '../../tables/write.ts';
 import { callerKey, defineTool } from '../tool.ts';
@@ -48,14 +48,17 @@ export const insertRows = defineTool({
     const request = { place, callerKey: callerKey(caller), tool: 'insert_rows', idempotencyKey, dryRun, signal };
     const privacy = privacyOf(call);
     const answer = await workOnTable(means.catalog, place, name, 'insert', async table => {
-      const plan = await planInsert(table, rows, facts, privacy);
+      if (dryRun) refuseManyGuesses(privacy, table, rows);
+      const plan = () => planInsert(table, rows, facts, privacy);
+      // What is kept for a key answers the same call also when the table does not take these rows any more.
+      const planned = idempotencyKey === undefined ? await plan() : undefined;
       const how = {
         arguments: { table: name, rows },
-        isSingleStatement: plan.statements.length === 1,
+        isSingleStatement: planned?.statements.length === 1,
         concealment: await concealmentFor(privacy, table),
       };
       return write(means.pools, { ...request, ...how }, async session => {
-        const ids = await runInsert(session, plan);
+        const ids = await runInsert(session, planned ?? (await plan()));
         return { count: rows.length, ...(ids && !dryRun && { ids }) };
       });
     });

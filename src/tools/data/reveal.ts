@@ -6,6 +6,7 @@ import { selectPage } from '../../tables/select.ts';
 import type { Table } from '../../tables/table.ts';
 import { workOnTable } from '../../tables/work-on-table.ts';
 import { defineTool } from '../tool.ts';
+import { names } from './arguments.ts';
 import { privacyOf } from './privacy.ts';
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
@@ -26,7 +27,7 @@ export const reveal = defineTool({
       .array(z.string().refine(text => UUID.test(text), { error: 'must be the id of a row' }))
       .min(1)
       .max(20),
-    columns: z.array(z.string()).min(1),
+    columns: names().min(1),
     purpose: z.string().trim().min(8).max(500),
   }),
   output: z.looseObject({ columns: z.array(z.string()), rows: z.array(z.array(z.unknown())) }),

@@ -6,7 +6,7 @@ import { outlineFilter, outlineName, outlineNames } from '../../tables/outline.t
 import { type Page, selectPage } from '../../tables/select.ts';
 import { workOnTable } from '../../tables/work-on-table.ts';
 import { type Call, callerKey, defineTool } from '../tool.ts';
-import { Where } from './arguments.ts';
+import { names, Where } from './arguments.ts';
 import { privacyOf } from './privacy.ts';
 
 /** Rows of one table, page by page: every row once, whatever the order. */
@@ -22,9 +22,9 @@ export const selectRows = defineTool({
   atPlace: true,
   input: z.strictObject({
     table: z.string(),
-    columns: z.array(z.string()).optional(),
+    columns: names().optional(),
     where: Where.optional(),
-    order_by: z.array(z.string()).describe('["-created_at","id"]: - descending').optional(),
+    order_by: names().describe('["-created_at","id"]: - descending').optional(),
     limit: z.int().min(1).max(500).describe('default 50').optional(),
     cursor: z.string().optional(),
     count: z.boolean().describe('total of all that match').optional(),

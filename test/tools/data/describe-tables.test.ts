@@ -128,6 +128,33 @@ describe('tables are described', () => {
     });
   });
 
+  test('up to the first that is not there, and no other is looked for', async () => {
+    const asked: string[] = [];
+    const { table } = at.catalog;
+    at.catalog.table = (place, name) => {
+      asked.push(name);
+      return table(place, name);
+    };
+    const tables = ['orders', ...Array.from({ length: 400 }, (_, i) => `unknown_${i}`)];
+    const refused = describing({ tables }).finally(() => {
+      at.catalog.table = table;
+    });
+    await expect(refused).rejects.toMatchObject({ code: 'table/not-found', message: 'There is no table `unknown_0`.' });
+    expect(asked).toEqual(['unknown_0']);
+  });
+
+  test('also when another slot has just made them', async () => {
+    await describing({ tables: ['orders'] });
+    const { forget } = at.catalog;
+    at.catalog.forget = () => {};
+    for (const name of ['late_1', 'late_2']) await at.design(`create table $s.${name} (a int)`);
+    at.catalog.forget = forget;
+    at.clock.now += 2000;
+    const { tables } = await describing({ tables: ['late_2', 'orders', 'late_1'], detail: 'names' });
+    expect((tables as { name: string }[]).map(({ name }) => name)).toEqual(['late_2', 'orders', 'late_1']);
+    for (const name of ['late_1', 'late_2']) await at.design(`drop table $s.${name}`);
+  });
+
   test('with what this caller may do', async () => {
     const tools = new Set(['describe_tables', 'select_rows', 'insert_rows']);
     const rights = new Set(['pii:read'] as const);

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { writeCheckComment } from '../../../src/tables/comment.ts';
 import { insertRows } from '../../../src/tools/data/insert-rows.ts';
 import { selectRows } from '../../../src/tools/data/select-rows.ts';
+import { updateRows } from '../../../src/tools/data/update-rows.ts';
 import { openTestPlace, type TestPlace, tableOf } from '../../tables/test-place.ts';
 
 let at: TestPlace;
@@ -83,6 +84,17 @@ describe('rows', () => {
     const { ids } = (await insert({ table: 'orders', rows })) as { ids: string[] };
     const stored = await read('orders', ['note', 'quantity', 'paid', 'total'], { id: ids });
     expect(stored).toEqual(rows.map(row => [row.note ?? null, row.quantity ?? null, row.paid ?? null, 1.5]));
+  });
+
+  test('of a table made elsewhere go each to its own columns, however they are called', async () => {
+    await at.asOwner('create table $s.commas (nr serial primary key, a int, b int, "a,b" int)');
+    await at.asOwner(`grant all on $s.commas to rw_${at.place.roleId}, ro_${at.place.roleId}`);
+    await at.asOwner(`grant usage on sequence $s.commas_nr_seq to rw_${at.place.roleId}`);
+    await insert({ table: 'commas', rows: [{ a: 1, b: 2 }, { 'a,b': 3 }] });
+    expect(await read('commas', ['a', 'b', 'a,b'])).toEqual([
+      [1, 2, null],
+      [null, null, 3],
+    ]);
   });
 
   test('may be empty where everything has a default', async () => {
@@ -251,6 +263,21 @@ describe('an idempotency key', () => {
     const settled = await Promise.allSettled(calls);
     expect(settled.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
     expect(settled.find(({ status }) => status === 'rejected')).toMatchObject({ reason: { code: 'row/key-reused' } });
+  });
+
+  test('gives the kept answer also when the table does not take the rows any more', async () => {
+    for (const text of tableOf('renamed', 'old int')) await at.design(text);
+    const args = { table: 'renamed', rows: [{ old: 1 }], idempotency_key: 'k7' };
+    const first = await insert(args);
+    await at.design('alter table $s.renamed rename column old to new');
+    expect(await insert(args)).toEqual({ ...first, replayed: true });
+    expect(await errorOf({ ...args, rows: [{ old: 2 }] })).toMatchObject({ code: 'row/key-reused' });
+    expect(await errorOf({ ...args, idempotency_key: 'k8' })).toMatchObject({ code: 'table/no-such-column' });
+    const person = { tenantId: 't', objectId: 'o', name: 'Eve', username: 'eve@axellc.com' };
+    await expect(at.run(insertRows, args, { person })).rejects.toMatchObject({ code: 'table/no-such-column' });
+    const update = { table: 'renamed', where: { new: 1 }, set: { new: 2 }, idempotency_key: 'k7' };
+    await expect(at.run(updateRows, update)).rejects.toMatchObject({ code: 'row/key-reused' });
+    expect(await countOf('renamed')).toBe(1);
   });
 
   test.each(['', 'x'.repeat(201), 'a\0', 'ü'])('%j is no key', key => {

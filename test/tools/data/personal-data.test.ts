@@ -414,6 +414,32 @@ describe('writing', () => {
     await run(deleteRows, { table: 'people', where: { id: ids } });
   });
 
+  test('a dry run tells of some values whether they are there, and of any number to those with the right', async () => {
+    const dry = (mails: string[], changes?: Partial<Caller>, more: object = {}) => {
+      const rows = mails.map(mail => ({ name: 'Guess', mail }));
+      return run(insertRows, { table: 'people', rows, dry_run: true, ...more }, changes);
+    };
+    const guesses = Array.from({ length: 20 }, (_, i) => `guess-${i}@planted.example`);
+    expect(await dry(guesses)).toEqual({ count: 20, dry_run: true });
+    await expect(dry([...guesses.slice(1), ADA.mail])).rejects.toMatchObject({ code: 'row/duplicate' });
+    for (const more of [{}, { idempotency_key: 'guess' }]) {
+      const error = await dry([...guesses, ADA.mail], {}, more).catch(thrown => thrown);
+      expect(error).toMatchObject({ code: 'args/invalid', hint: expect.stringContaining('pii:read') });
+      expect(`${error.message} ${error.hint}`).not.toContain('planted');
+    }
+    await expect(dry([...guesses, ADA.mail], PLAIN)).rejects.toMatchObject({ code: 'row/duplicate' });
+    // Columns that are not unique tell nothing.
+    const rows = Array.from({ length: 30 }, (_, i) => ({ name: `Guess ${i}`, phone: `+1 555 ${i}` }));
+    expect(await run(insertRows, { table: 'people', rows, dry_run: true })).toMatchObject({ count: 30 });
+  });
+
+  test('many rows at once are nobody’s guesses, when they are really written', async () => {
+    const rows = Array.from({ length: 30 }, (_, i) => ({ name: 'Bulk', mail: `bulk-${i}@planted.example` }));
+    const { ids } = await run(insertRows, { table: 'people', rows });
+    expect(ids).toHaveLength(30);
+    await run(deleteRows, { table: 'people', where: { id: ids }, max_rows: 30 });
+  });
+
   test('a dry run keeps nothing', async () => {
     const answer = await run(updateRows, { table: 'people', where: { id: ada }, set: { phone: null }, dry_run: true });
     expect(answer).toMatchObject({ count: 1, dry_run: true });
