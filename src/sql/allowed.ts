@@ -14,7 +14,7 @@ export const FUNCTIONS = words(`
   to_hex to_oct translate unistr upper
 
   abs acos acosd acosh asin asind asinh atan atan2 atan2d atand atanh cbrt ceil ceiling cos cosd cosh cot cotd degrees div
-  erf erfc exp factorial floor gamma gcd lcm lgamma ln log log10 min_scale mod num_nonnulls num_nulls pi point pow power
+  erf erfc exp factorial floor gamma gcd lcm lgamma ln log log10 min_scale mod num_nonnulls num_nulls pg_size_pretty pi point pow power
   radians random random_normal round scale sign sin sind sinh sqrt tan tand tanh trim_scale trunc width_bucket
 
   age clock_timestamp date date_add date_bin date_part date_subtract date_trunc extract isfinite justify_days

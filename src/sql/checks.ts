@@ -51,7 +51,7 @@ function checkFunction({ funcname, args }: Fields, spot: Spot): void {
 }
 
 const INSTEAD: Readonly<Record<string, string>> = {
-  repeat: "Write the text out, or rpad('', 10, x) with a number in it.",
+  repeat: "Write left(rpad('', 100, x), n), where 100 is the most that n may be.",
   pg_typeof: 'describe_tables shows the types.',
   to_regclass: 'describe_tables lists the tables there are.',
   nextval: 'run_sql only reads.',
@@ -60,13 +60,17 @@ const INSTEAD: Readonly<Record<string, string>> = {
 function checkType({ names, typmods }: Fields, spot: Spot): void {
   const name = bareName(names);
   if (name === undefined) throw withSchema('type', spot);
-  if (!TYPES.has(name)) throw notAvailable('type', name, undefined, TYPES, spot);
+  if (!TYPES.has(name)) throw notAvailable('type', name, INSTEAD_OF_TYPE[name], TYPES, spot);
   // These fill up with blanks and zeros to any length.
   const isLong = (typmod: Fields) => (integerIn(typmod) ?? Number.POSITIVE_INFINITY) > MAX_PADDED;
   if (PADDED_TYPES.has(name) && listOf(typmods).some(isLong)) {
     throw refusalAt(spot.text, spot.at, `a type is at most ${MAX_PADDED} long in run_sql.`, { hint: 'Use text.' });
   }
 }
+
+const INSTEAD_OF_TYPE: Readonly<Record<string, string>> = {
+  money: "It has the currency of the server, not yours: use numeric, and to_char(x, 'FM999,999,990.00') to write it.",
+};
 
 const PADDED_TYPES = new Set(['bpchar', 'bit']);
 
@@ -97,11 +101,22 @@ function checkValueFunction({ op }: Fields, { text, at }: Spot): void {
   throw refusalAt(text, at, 'users and schemas are not available in run_sql.', { hint, nextTool: 'get_context' });
 }
 
-function checkIndirection({ indirection }: Fields, { text, at }: Spot): void {
-  if (listOf(indirection).every(step => step.A_Indices)) return;
-  const hint = 'Put a function that returns several columns into FROM, under an alias.';
+function checkIndirection({ arg, indirection }: Fields, { text, at }: Spot): void {
+  const steps = listOf(indirection);
+  if (steps.every(step => step.A_Indices) || isPairPart(arg as Fields | undefined, steps)) return;
+  const hint =
+    'Put a function that returns several columns into FROM, such as `from jsonb_each(data) e`, and write e.key.';
   throw refusalAt(text, at, 'a name after a value in parentheses cannot be used in run_sql.', { hint });
 }
+
+/** `(jsonb_each(data)).key`: a column that the function has, so that no other function is called with its row. */
+function isPairPart(arg: Fields | undefined, steps: readonly Fields[]): boolean {
+  const call = arg?.FuncCall as Fields | undefined;
+  const [step, ...others] = namesIn(steps);
+  return PAIRS.has(bareName(call?.funcname) ?? '') && others.length === 0 && (step === 'key' || step === 'value');
+}
+
+const PAIRS = new Set(['json_each', 'json_each_text', 'jsonb_each', 'jsonb_each_text']);
 
 function checkCte({ ctename, aliascolnames }: Fields, spot: Spot): void {
   if (String(ctename).startsWith('pg_')) {
@@ -110,16 +125,16 @@ function checkCte({ ctename, aliascolnames }: Fields, spot: Spot): void {
   declareNames(spot, namesIn(aliascolnames));
 }
 
-function collectReference({ fields, location }: Fields, { text, at, findings }: Spot): void {
+function collectReference(node: Fields, { text, at, scope, findings }: Spot): void {
+  const { fields, location } = node;
   const names = namesIn(fields);
   const name = names.pop();
   if (names.length > 1) {
     throw refusalAt(text, at, 'a column has at most a table in front of it.', { hint: 'Leave the schema out.' });
   }
   if (name === undefined) {
-    findings.takesAll = true;
-    // The star that TABLE stands for is nowhere in the text.
-    if (location === -1) findings.saysTable = true;
+    const isListed = scope.listed.has(node);
+    findings.stars.push({ scope, qualifier: names[0], at, isListed, isTable: location === -1 });
   } else if (ROW_ADDRESSES.has(name)) {
     throw ofPostgres(text, at, name);
   } else findings.references.push({ qualifier: names[0], name, at });

@@ -29,10 +29,13 @@ export function explainFailure(
         `The query needs more than ${SETTINGS.ro.temp_file_limit} to sort, group or recurse.`,
         LESS,
       );
-    case '54000':
     case '53200':
-      return fail('limit/bytes', 'A value of the query grew larger than Postgres can hold.', LESS);
+      return fail('limit/bytes', TOO_LARGE, LESS);
+    case '54000':
+      if (!SIZES.test(thrown.message)) break;
+      return fail('limit/bytes', TOO_LARGE, LESS);
     case '54001':
+      if (thrown.message.includes('grouping sets')) break;
       return fail('sql/refused', 'The query is nested too deeply.', 'Use WITH, step by step.');
     case '55P03':
       return new FrameError('limit/lock', 'A table is being changed right now.', { ...facts, ...SOON });
@@ -49,12 +52,9 @@ export function explainFailure(
       return unknownColumn(thrown, text, query, facts);
     case 'XX000':
       // Postgres has no code of its own for a value past 1 GB.
-      return thrown.message.includes('memory alloc')
-        ? fail('limit/bytes', 'A value of the query grew larger than Postgres can hold.', LESS)
-        : thrown;
-    default:
-      return explainClass(thrown, query, secrets, facts);
+      return thrown.message.includes('memory alloc') ? fail('limit/bytes', TOO_LARGE, LESS) : thrown;
   }
+  return explainClass(thrown, query, secrets, facts);
 }
 
 /** It may be that the tables have changed since the query was judged. */
@@ -79,11 +79,16 @@ function isPostgresFailure(thrown: unknown): thrown is PostgresFailure {
   return thrown instanceof Error && 'severity' in thrown && 'code' in thrown && typeof thrown.code === 'string';
 }
 
+const TOO_LARGE = 'A value of the query grew larger than Postgres can hold.';
+/** Under the same code Postgres tells of too many dimensions, or of a NUL. */
+const SIZES = /\b(size|length|bytes|memory)\b/;
 const LESS = 'Filter more, aggregate before you join, or read fewer columns.';
 const SOON = { retryable: true, retryAfterSeconds: 1, hint: 'Try again in a moment.' };
 
 /** Those that a look at the message alone does not answer. */
 const HINTS: Readonly<Record<string, string>> = {
+  '54011': 'Select fewer columns, or group by fewer sets.',
+  '54023': 'Give a function fewer arguments: join what several calls give with ||.',
   '22012': 'Divide by nullif(x, 0).',
   '42702': 'Put the table or its alias in front of the column.',
   '42803': 'Name every column outside of aggregates in GROUP BY, also those that * stands for.',
@@ -104,6 +109,7 @@ function explainClass(
     case '22':
     case '2F':
     case '42':
+    case '54':
       break;
     case '53':
       return unavailable('The database is too busy right now.', facts);

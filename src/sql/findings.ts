@@ -27,12 +27,41 @@ export interface Reference {
   at: number;
 }
 
+/** One SELECT of the query; those of WITH stand beside the one that they are written for. */
+export interface Scope {
+  parent: Scope | undefined;
+  /** As the grammar gives it. */
+  from: unknown;
+  /** References that stand alone in the list of what is selected, and may be written out there. */
+  listed: ReadonlySet<unknown>;
+}
+
+/** `*`, `t.*` or NATURAL: columns are meant that are not named. */
+export interface Star {
+  scope: Scope;
+  qualifier: string | undefined;
+  /** In bytes. */
+  at: number;
+  /** Alone in the list of a SELECT that groups. */
+  isListed: boolean;
+  /** What TABLE stands for: nowhere in the text. */
+  isTable: boolean;
+}
+
+export interface NamedJoin {
+  alias: string;
+  renamesColumns: boolean;
+}
+
 /** A table in FROM, as it stands in the text. */
 export interface TableUse {
   table: SqlTable;
+  scope: Scope;
   /** In bytes: where its name begins. */
   at: number;
   alias: string | undefined;
+  /** Of the joins that it is a part of. */
+  joinAliases: readonly string[];
   renamesColumns: boolean;
 }
 
@@ -43,10 +72,7 @@ export interface Findings {
   references: Reference[];
   /** Names that the query itself gives to columns. */
   declared: Set<string>;
-  /** `*`, `t.*` or NATURAL: columns are meant that are not named. */
-  takesAll: boolean;
-  /** TABLE, where only a name may stand. */
-  saysTable: boolean;
+  stars: Star[];
 }
 
 /** The tables of a query, each once. */
@@ -62,6 +88,9 @@ export interface Spot {
   depth: number;
   /** What a name of a table may mean here before it means a table. */
   ctes: ReadonlySet<string>;
+  scope: Scope;
+  /** The joins around it that have a name. */
+  joins: readonly NamedJoin[];
   tables: ReadonlyMap<string, SqlTable>;
   findings: Findings;
 }

@@ -1,7 +1,7 @@
 import { FrameError } from '../errors.ts';
 import { CHECKS } from './checks.ts';
-import type { Findings, Spot, SqlTable } from './findings.ts';
-import { type Fields, listOf, type Parsed } from './parse.ts';
+import type { Findings, NamedJoin, Scope, Spot, SqlTable } from './findings.ts';
+import { type Fields, listOf, namesIn, type Parsed } from './parse.ts';
 import { SHAPES } from './shapes.ts';
 import { unknownPart } from './unknown-part.ts';
 
@@ -15,8 +15,7 @@ export function inspect({ text, select }: Parsed, tables: readonly SqlTable[]): 
     sources: new Map(),
     references: [],
     declared: new Set(),
-    takesAll: false,
-    saysTable: false,
+    stars: [],
   };
   let parts = 0;
 
@@ -29,7 +28,7 @@ export function inspect({ text, select }: Parsed, tables: readonly SqlTable[]): 
     if (parts > MAX_PARTS) throw tooLarge('has too many parts', 'Make it two queries.');
     if (spot.depth > MAX_DEPTH) throw tooLarge('is nested too deeply', 'Use WITH, step by step.');
     CHECKS.get(type)?.(node, spot);
-    const inside = type === 'SelectStmt' ? { ...spot, ctes: union(spot.ctes, namesOf(node.withClause)) } : spot;
+    const inside = within(type, node, spot);
     for (const [field, value] of Object.entries(node)) {
       if (!shape.has(field)) throw unknownPart(field, spot);
       const holds = shape.get(field);
@@ -59,7 +58,8 @@ export function inspect({ text, select }: Parsed, tables: readonly SqlTable[]): 
   }
 
   const byName = new Map(tables.map(table => [table.name, table]));
-  visit('SelectStmt', select, { text, at: 0, depth: 0, ctes: new Set(), tables: byName, findings });
+  const scope = { parent: undefined, from: undefined, listed: new Set() };
+  visit('SelectStmt', select, { text, at: 0, depth: 0, ctes: new Set(), scope, joins: [], tables: byName, findings });
   return findings;
 }
 
@@ -67,6 +67,28 @@ export function inspect({ text, select }: Parsed, tables: readonly SqlTable[]): 
 
 const MAX_PARTS = 5000;
 const MAX_DEPTH = 120;
+
+/** What is known in the parts of a node, but for its WITH. */
+function within(type: string, node: Fields, spot: Spot): Spot {
+  if (type === 'SelectStmt') {
+    const ctes = union(spot.ctes, namesOf(node.withClause));
+    return { ...spot, ctes, scope: openScope(node, spot.scope), joins: [] };
+  }
+  const named = type === 'JoinExpr' ? namedJoin(node) : undefined;
+  return named ? { ...spot, joins: [...spot.joins, named] } : spot;
+}
+
+function openScope({ fromClause, groupClause, targetList }: Fields, parent: Scope): Scope {
+  const targets = listOf(groupClause && targetList).map(({ ResTarget: target }) => target as Fields);
+  const alone = targets.filter(({ name }) => name === undefined);
+  const listed = alone.map(({ val }) => (val as Fields | undefined)?.ColumnRef).filter(found => found !== undefined);
+  return { parent, from: fromClause, listed: new Set(listed) };
+}
+
+function namedJoin({ alias }: Fields): NamedJoin | undefined {
+  const { aliasname, colnames } = (alias ?? {}) as { aliasname?: string; colnames?: unknown };
+  return aliasname === undefined ? undefined : { alias: aliasname, renamesColumns: namesIn(colnames).length > 0 };
+}
 
 function namesOf(withClause: unknown): string[] {
   const ctes = listOf((withClause as Fields | undefined)?.ctes) as readonly { CommonTableExpr?: Fields }[];

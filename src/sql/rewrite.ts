@@ -1,8 +1,9 @@
 import { quoteName } from '../database/quote.ts';
 import type { FrameError } from '../errors.ts';
-import type { Findings, TableUse } from './findings.ts';
+import type { Findings, Reference, Star, TableUse } from './findings.ts';
 import { type Parsed, WRITTEN_NAME } from './parse.ts';
 import { refusalAt } from './refusal.ts';
+import { type Edit, isMeant, namesOf, writeOut } from './stars.ts';
 
 /** A text to send, and how its places relate to the text that was written. */
 export interface Rewritten {
@@ -12,36 +13,51 @@ export interface Rewritten {
 }
 
 /**
- * The query as it is sent: word for word, but where columns are meant that nobody may read, the table is put as a
- * subquery of the others; and without a LIMIT of its own it gets one, so that Postgres sorts no more than it must.
+ * The query as it is sent: word for word, but where columns are meant that nobody may read. There a star of a SELECT
+ * that groups is written out, and otherwise the table is put as a subquery of the others. Without a LIMIT of its own it
+ * gets one, so that Postgres sorts no more than it must.
  */
 export function rewrite({ text, select }: Parsed, findings: Findings, maxRows: number): Rewritten {
-  const names = new Set(findings.references.map(({ name }) => name));
-  const narrowed = findings.uses.filter(use => use.table.isPartial && meansMore(use, names, findings.takesAll));
-  const [first] = narrowed;
-  if (first && findings.saysTable) throw notWithTable(text, first);
-  const bytes = narrowed.reduce((sum, { table }) => sum + Buffer.byteLength(table.columns.join()), 0);
-  if (first && bytes > MAX_INSERTED_BYTES) throw tooOften(text, first);
-  const insertions = narrowed.flatMap(use => narrow(text, use)).sort((one, other) => one.at - other.at);
+  const partial = findings.uses.filter(({ table }) => table.isPartial);
+  const telling = findings.stars.filter(star => partial.some(use => isMeant(star, use)));
+  const listed = telling.filter(({ isListed }) => isListed);
+  refuseTooMany(
+    text,
+    listed.flatMap(star => partial.filter(use => isMeant(star, use))),
+  );
+  const written = new Map(listed.map(star => [star, writeOut(text, star, partial)]));
+  const left = telling.filter(star => !written.get(star));
+  const narrowed = partial.filter(use => meansMore(use, findings.references, left));
+  const ofTable = narrowed.find(use => left.some(star => star.isTable && isMeant(star, use)));
+  if (ofTable) throw notWithTable(text, ofTable);
+  refuseTooMany(text, narrowed);
+  const edits = [...written.values(), ...narrowed.flatMap(use => narrow(text, use))]
+    .filter(edit => edit !== undefined)
+    .sort((one, other) => one.at - other.at);
   const limit = select.limitCount === undefined ? `\nlimit ${maxRows}` : '';
-  return insert(text, insertions, limit);
+  return apply(text, edits, limit);
 }
 
 // Private
 
-interface Insertion {
-  /** In bytes. */
-  at: number;
-  text: string;
-}
-
 /** A short query may name a wide table thousands of times. */
 const MAX_INSERTED_BYTES = 500_000;
 
+function refuseTooMany(text: string, uses: readonly TableUse[]): void {
+  let bytes = 0;
+  for (const use of uses) {
+    bytes += Buffer.byteLength(use.table.columns.join());
+    if (bytes > MAX_INSERTED_BYTES) throw tooOften(text, use);
+  }
+}
+
 /** Whether the query may mean a column that cannot be read, by a star, the whole row, or its name. */
-function meansMore(use: TableUse, names: ReadonlySet<string>, takesAll: boolean): boolean {
-  const { table, alias = table.name, renamesColumns } = use;
-  return takesAll || renamesColumns || names.has(alias) || table.sealed.some(name => names.has(name));
+function meansMore(use: TableUse, references: readonly Reference[], stars: readonly Star[]): boolean {
+  const names = namesOf(use);
+  const isSealed = (name: string) => use.table.sealed.includes(name);
+  const isNamed = ({ qualifier, name }: Reference) =>
+    qualifier === undefined ? names.includes(name) || isSealed(name) : names.includes(qualifier) && isSealed(name);
+  return use.renamesColumns || references.some(isNamed) || stars.some(star => isMeant(star, use));
 }
 
 function notWithTable(text: string, { table: { name }, at }: TableUse): FrameError {
@@ -55,32 +71,37 @@ function tooOften(text: string, { table: { name }, at }: TableUse): FrameError {
 }
 
 /** `customers c` becomes `(select "id", "name" from customers) c`. */
-function narrow(text: string, { table, at, alias }: TableUse): Insertion[] {
+function narrow(text: string, { table, at, alias }: TableUse): Edit[] {
   const rest = Buffer.from(text).subarray(at).toString();
   const [name] = new RegExp(`^${WRITTEN_NAME}(?!&")`, 'u').exec(rest) ?? [];
   if (name === undefined) throw refusalAt(text, at, 'write the name of this table without U&.');
   const columns = table.columns.map(quoteName).join(', ');
+  const end = alias === undefined ? `) as ${quoteName(table.name)}` : ')';
   return [
-    { at, text: `(select ${columns} from ` },
-    { at: at + Buffer.byteLength(name), text: alias === undefined ? `) as ${quoteName(table.name)}` : ')' },
+    { at, length: 0, text: `(select ${columns} from ` },
+    { at: at + Buffer.byteLength(name), length: 0, text: end },
   ];
 }
 
-function insert(text: string, insertions: readonly Insertion[], end: string): Rewritten {
+function apply(text: string, edits: readonly Edit[], end: string): Rewritten {
   const bytes = Buffer.from(text);
-  const cuts = [0, ...insertions.map(({ at }) => at), bytes.length];
-  const kept = cuts.slice(1).map((cut, i) => bytes.subarray(cuts[i], cut).toString());
-  const added = [...insertions.map(insertion => insertion.text), end];
+  const slice = (from: number, to: number) => bytes.subarray(from, to).toString();
+  const all = [...edits, { at: bytes.length, length: 0, text: end }];
+  const pieces = all.map(({ at, length, text: added }, i) => {
+    const { at: last = 0, length: skipped = 0 } = all[i - 1] ?? {};
+    return { kept: slice(last + skipped, at), removed: slice(at, at + length), added };
+  });
   return {
-    text: kept.map((part, i) => part + added[i]).join(''),
+    text: pieces.map(({ kept, added }) => kept + added).join(''),
     originalBefore(characters) {
       let left = characters;
       let before = '';
-      for (const [i, part] of kept.entries()) {
-        const written = Array.from(part);
+      for (const { kept, removed, added } of pieces) {
+        const written = Array.from(kept);
         before += written.slice(0, left).join('');
-        left -= written.length + Array.from(added[i] ?? '').length;
-        if (left <= 0) break;
+        left -= written.length + Array.from(added).length;
+        if (left < 0) break;
+        before += removed;
       }
       return before;
     },

@@ -7,7 +7,7 @@ import { ofPostgres, refusalAt } from './refusal.ts';
 
 /** What stands in FROM: whether it may, and under which name. */
 export function collectTable({ relname, schemaname, catalogname, inh, alias }: Fields, spot: Spot): void {
-  const { text, at, ctes, tables, findings } = spot;
+  const { text, at, ctes, scope, joins, tables, findings } = spot;
   const name = String(relname);
   for (const part of [schemaname, relname]) if (isOfPostgres(part)) throw systemTable(String(part), spot);
   // What else stands in front of a name is refused by the shape, the same for a schema that there is as for any other.
@@ -20,7 +20,9 @@ export function collectTable({ relname, schemaname, catalogname, inh, alias }: F
   const table = tables.get(name);
   if (!table) throw tableNotFound(name, spot);
   const columns = columnsOf(alias);
-  findings.uses.push({ table, at, alias: nameOf(alias), renamesColumns: columns.length > 0 });
+  const renamesColumns = columns.length > 0 || joins.some(join => join.renamesColumns);
+  const joinAliases = joins.map(join => join.alias);
+  findings.uses.push({ table, scope, at, alias: nameOf(alias), joinAliases, renamesColumns });
   addSource(spot, nameOf(alias) ?? name, { kind: 'table', table, columns });
 }
 
@@ -43,8 +45,8 @@ export function collectFunction({ alias, functions, coldeflist }: Fields, spot: 
 }
 
 export function collectJoin({ isNatural, usingClause, join_using_alias, alias }: Fields, spot: Spot): void {
-  const { findings, at, text } = spot;
-  if (isNatural) findings.takesAll = true;
+  const { findings, at, text, scope } = spot;
+  if (isNatural) findings.stars.push({ scope, qualifier: undefined, at, isListed: false, isTable: false });
   for (const name of namesIn(usingClause)) {
     if (name === undefined) continue;
     if (ROW_ADDRESSES.has(name)) throw ofPostgres(text, at, name);

@@ -15,7 +15,6 @@ test.each([
   ['57014', 'limit/time'],
   ['53400', 'limit/bytes'],
   ['53200', 'limit/bytes'],
-  ['54000', 'limit/bytes'],
   ['54001', 'sql/refused'],
   ['55P03', 'limit/lock'],
   ['42501', 'sql/refused'],
@@ -25,11 +24,31 @@ test.each([
   ['21000', 'sql/failed'],
   ['0A000', 'sql/failed'],
   ['42804', 'sql/failed'],
+  ['54011', 'sql/failed'],
+  ['54023', 'sql/failed'],
 ])('%s is %s', (code, expected) => {
   const error = explain(failure(code)) as Error & { detail?: string };
   expect(error).toMatchObject({ code: expected });
   if (expected !== 'sql/failed') expect(error.message).not.toContain('what Postgres says');
 });
+
+test.each([
+  ['array size exceeds the maximum allowed (134217727)'],
+  ['requested length too large'],
+  ['string is too long for tsvector (1048577 bytes, max 1048575 bytes)'],
+  ['out of memory'],
+])('54000 is limit/bytes where a size is the matter: %s', message => {
+  const error = explain(failure('54000', message)) as Error;
+  expect(error).toMatchObject({ code: 'limit/bytes' });
+  expect(error.message).not.toContain(message);
+});
+
+test.each([['null character not permitted'], ['number of array dimensions (7) exceeds the maximum allowed (6)']])(
+  '54000 is told in words where it is not: %s',
+  message => {
+    expect(explain(failure('54000', message))).toMatchObject({ code: 'sql/failed', message: `${message}.` });
+  },
+);
 
 test('a value past 1 GB has no code of its own', () => {
   expect(explain(failure('XX000', 'invalid memory alloc request size 1200000000'))).toMatchObject({

@@ -183,6 +183,20 @@ describe('columns that nobody may read', () => {
     ],
     ['select name, count(*) from customers group by name', 'select name, count(*) from customers group by name'],
     ['select c.name from customers c group by c.id', 'select c.name from customers c group by c.id'],
+    [
+      'select c.*, 1 from customers c group by c.id',
+      'select "c"."id", "c"."name", "c"."Odd ""Name""", 1 from customers c group by c.id',
+    ],
+    [
+      'select * from invoices i, customers group by 1',
+      'select "i".*, "customers"."id", "customers"."name", "customers"."Odd ""Name""" from invoices i, customers group by 1',
+    ],
+    ['select c /**/.* from customers c group by 1', `select c /**/.* from ${narrowed} c group by 1`],
+    [
+      'select c.*, c from customers c group by 1',
+      `select "c"."id", "c"."name", "c"."Odd ""Name""", c from ${narrowed} c group by 1`,
+    ],
+    ['select j from (customers c join invoices on true) j', `select j from (${narrowed} c join invoices on true) j`],
     ['select * from invoices', 'select * from invoices'],
     ['with customers as (select 1) select * from customers', 'with customers as (select 1) select * from customers'],
   ])('%s is sent as %s', async (text, expected) => {
@@ -212,10 +226,13 @@ describe('columns that nobody may read', () => {
     const many = (count: number) =>
       `select * from ${Array.from({ length: count }, (_, i) => `customers c${i}`).join()}`;
     expect((await guard(many(50), wide)).text.length).toBeGreaterThan(250_000);
-    expect(await refusal(many(1000), wide)).toMatchObject({
-      code: 'sql/refused',
-      message: expect.stringContaining('`customers` stands here too often'),
-    });
+    const grouped = `select ${Array(1000).fill('c.*').join()} from customers c group by 1`;
+    for (const text of [many(1000), `${many(1000)} group by 1`, grouped]) {
+      expect(await refusal(text, wide)).toMatchObject({
+        code: 'sql/refused',
+        message: expect.stringContaining('`customers` stands here too often'),
+      });
+    }
   });
 
   test('places are told as they were written', async () => {

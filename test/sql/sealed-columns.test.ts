@@ -143,6 +143,11 @@ const WHOLE_ROWS = [
   'select * from customers a full join customers b on true limit 5',
   'select c from customers c order by c',
   'select distinct c from customers c',
+  'select c.* from customers c group by c.id',
+  'select *, count(*) from customers group by id',
+  'select count(c.*), i.* from customers c, items i group by i.id limit 5',
+  'select j from (customers c join items i on true) as j limit 5',
+  'select j.* from (customers c cross join items i) as j limit 5',
 ];
 
 /** Only with a raw session: other statements, and names that no guard lets through. */

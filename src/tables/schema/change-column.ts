@@ -10,7 +10,7 @@ import { newSeal, sealAfter, unindexable } from './change-seal.ts';
 import { bareColumn, factsOf } from './column-facts.ts';
 import { columnComments, columnDefinitions, defaultSql } from './column-sql.ts';
 import { freeConstraint } from './constraint.ts';
-import { alter, countRows, type Draft, type DraftTable, guardRows, hiddenName, remember } from './draft.ts';
+import { alter, countRows, type Draft, type DraftTable, guardRows, heldBy, hiddenName, remember } from './draft.ts';
 import { assertNameAt, freeName, requireFreeColumn, requireOwnColumn, requireTable } from './names.ts';
 import { toColumn, withSettings } from './new-column.ts';
 import { reshape } from './reshape.ts';
@@ -100,7 +100,7 @@ export async function dropColumn(
   for (const index of covering) removeIndex(draft, table, index);
   alter(draft, table, `rename column ${quoteName(columnName)} to ${quoteName(hidden)}`);
   table.columns = table.columns.filter(other => other !== column);
-  table.hiddenColumns.add(hidden);
+  table.hiddenColumns.set(hidden, heldBy(column));
   draft.regrants.add(table);
   draft.moves.push({ drop: { kind: 'column', table: name, column: columnName, hidden } });
   draft.rowsAffected += values;
@@ -115,10 +115,12 @@ export async function undropColumn(
 ): Promise<void> {
   const table = requireTable(draft, name, at);
   const { name: columnName } = facts.column;
-  if (!table.hiddenColumns.delete(hidden)) throw goneForGood(`${name}.${columnName}`);
+  const held = table.hiddenColumns.get(hidden);
+  if (!held) throw goneForGood(`${name}.${columnName}`);
   requireFreeColumn(table, columnName, at);
+  table.hiddenColumns.delete(hidden);
   alter(draft, table, `rename column ${quoteName(hidden)} to ${quoteName(columnName)}`);
-  const column = { ...bareColumn(facts.column), value: quoteName(hidden) };
+  const column = { ...bareColumn(facts.column), ...held };
   table.columns.push(column);
   await reshape(draft, table, column, facts, at, true);
   for (const index of facts.indexes) {

@@ -11,6 +11,7 @@ import {
   type Draft,
   type DraftTable,
   guardRows,
+  heldBy,
   hiddenName,
   nameOf,
   remember,
@@ -72,6 +73,10 @@ export async function dropTable(draft: Draft, { name }: { name: string }, at: st
   closeToAll(draft, table);
   alter(draft, table, `rename to ${quoteName(hidden)}`);
   draft.tables.delete(name);
+  draft.hiddenTables.set(hidden, {
+    ...table,
+    columns: new Map(table.columns.map(column => [column.name, heldBy(column)])),
+  });
   draft.relationNames.delete(name);
   draft.moves.push({ drop: { kind: 'table', table: name, column: undefined, hidden } });
   draft.rowsAffected += rows;
@@ -84,10 +89,12 @@ export async function undropTable(
   { hidden, table: kept }: { hidden: string; table: Table },
   at: string,
 ): Promise<void> {
-  const hiddenColumns = draft.hiddenTables.get(hidden);
-  if (!hiddenColumns) throw goneForGood(kept.name);
+  const was = draft.hiddenTables.get(hidden);
+  if (!was) throw goneForGood(kept.name);
   requireFreeTable(draft, kept.name, at);
-  const table = toDraftTable({ ...kept, references: [] }, hidden, hiddenColumns);
+  draft.hiddenTables.delete(hidden);
+  const table = toDraftTable({ ...kept, references: [] }, was.origin, was.hiddenColumns);
+  for (const column of table.columns) Object.assign(column, was.columns.get(column.name));
   alter(draft, { ...table, name: hidden }, `rename to ${quoteName(kept.name)}`);
   draft.tables.set(kept.name, table);
   draft.relationNames.add(kept.name);

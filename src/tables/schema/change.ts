@@ -67,7 +67,13 @@ const CHANGES = {
     '{table, column?, text}: empty removes',
     z.strictObject({ table: Name, column: Name.optional(), text: Text }),
   ),
-  restore_version: seenAs('{version}', z.strictObject({ version: wholeNumber() })),
+  restore_version: seenAs(
+    '{version, only?: {table, column?}}',
+    z.strictObject({
+      version: wholeNumber(),
+      only: z.strictObject({ table: Name, column: Name.optional() }).optional(),
+    }),
+  ),
 };
 
 /** One object with optional keys instead of a union: mistakes keep their exact path, and the listing stays short. */
@@ -87,7 +93,8 @@ export type ColumnSettings = z.infer<typeof ColumnSet>;
 /** `create_table orders`: kinds and names without values, for the audit. */
 export function outlineChange(change: Change): string {
   const [kind = '?', body = {}] = Object.entries(change)[0] ?? [];
-  const { table, name, from, column } = body as Record<string, unknown>;
+  const { only } = body as { only?: object };
+  const { table, name, from, column } = (only ?? body) as Record<string, unknown>;
   const ofColumn = typeof column === 'object' && column !== null && 'name' in column ? column.name : column;
   const names = [table ?? name, ofColumn ?? from].filter(part => typeof part === 'string');
   return [kind, names.map(outlineName).join('.')].join(' ').trim();

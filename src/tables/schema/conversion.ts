@@ -10,6 +10,10 @@ export interface Conversion {
   fails: string | undefined;
   /** True for a value that would not come back the same; to be asked only where nothing fails. */
   loses: string | undefined;
+  /** True for a value that means the same, and is written otherwise from then on; asked where nothing fails, too. */
+  respells?: string | undefined;
+  /** True for a time that says no zone and is taken for one of UTC; undefined where there are none. */
+  assumesUtc?: string | undefined;
 }
 
 /** Undefined when there is no way that keeps what the values mean. */
@@ -19,8 +23,12 @@ export function conversionOf(value: string, from: ColumnType, to: ColumnType): C
   const safe = { using, fails: undefined, loses: undefined };
   if (source === target) return { ...safe, using: value };
   if (target === 'text') return safe;
-  if (source === 'text')
-    return { ...safe, fails: `not (${isText(value, target)})`, loses: losesSpelling(value, target) };
+  if (source === 'text') {
+    const fails = `not (${isText(value, target)})`;
+    const assumesUtc = target === 'timestamp' ? `not (${matches(value, ZONED)})` : undefined;
+    if (isNumber(target)) return { using, fails, loses: `(${using})::text <> btrim(${value})` };
+    return { using, fails, loses: undefined, respells: `(${using})::text <> ${value}`, assumesUtc };
+  }
   switch (`${source} ${target}`) {
     case 'integer bigint':
     case 'integer numeric':
@@ -56,10 +64,9 @@ function isWhole(value: string, type: Plain): string {
   return `${value} between ${RANGES[type]} and ${value} = trunc(${value}::numeric)`;
 }
 
-/** The zeros in front of a number are its spelling, and may be a postal code. */
-function losesSpelling(value: string, to: Plain): string | undefined {
-  if (to !== 'integer' && to !== 'bigint' && to !== 'numeric') return undefined;
-  return `${value}::${to}::text <> btrim(${value})`;
+/** Zeros in front of one are its spelling, and may be a postal code; blanks around it say nothing. */
+function isNumber(type: Plain): boolean {
+  return type === 'integer' || type === 'bigint' || type === 'numeric';
 }
 
 // Digits by name: \d and \s would also mean those of other scripts, depending on the locale of the database.
@@ -68,7 +75,9 @@ const NUMBER = String.raw`^ *[-+]?([0-9]{1,200}(\.[0-9]{0,200})?|\.[0-9]{1,200})
 const UUID = '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$';
 const DATE = '^(?!0000)[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])';
 const ZONE = '(Z|[-+](0[0-9]|1[0-4])(:?[0-5][0-9])?)';
-const TIME = String.raw`([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)? ?${ZONE}?)?`;
+const CLOCK = String.raw`[T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)? ?`;
+const TIME = `(${CLOCK}${ZONE}?)?`;
+const ZONED = `${DATE}${CLOCK}${ZONE}$`;
 
 /**
  * True exactly for the texts that are a value of the type. Postgres reads more: `today` is a date to it, and 01/02/2026

@@ -16,8 +16,8 @@ export interface Draft extends Effects {
   readonly tables: Map<string, DraftTable>;
   /** Tables and indexes share one space of names, hidden ones included. */
   readonly relationNames: Set<string>;
-  /** Tables that were dropped and can be brought back: hidden name → the columns in it that are hidden too. */
-  readonly hiddenTables: ReadonlyMap<string, readonly string[]>;
+  /** Tables that were dropped and can be brought back, by their hidden names. */
+  readonly hiddenTables: Map<string, HiddenTable>;
   /** All the way back from now to `version`. */
   readSteps(version: number): Promise<readonly Undo[]>;
   /** Whether whoever plans this may lay personal data open. */
@@ -33,8 +33,15 @@ export interface DraftTable extends Table {
   references: Reference[];
   /** Its name in the database now; undefined for one that this draft makes. */
   origin: string | undefined;
-  /** Columns that were dropped and can be brought back. */
-  hiddenColumns: Set<string>;
+  /** Columns that were dropped and can be brought back, by their hidden names. */
+  hiddenColumns: Map<string, Held>;
+}
+
+/** What a column holds, whatever it is called meanwhile: a plan may drop what it brings back later on its way. */
+export type Held = Pick<DraftColumn, 'value' | 'isFresh'>;
+
+export interface HiddenTable extends Pick<DraftTable, 'origin' | 'hiddenColumns'> {
+  columns: ReadonlyMap<string, Held>;
 }
 
 export interface DraftColumn extends Column {
@@ -77,7 +84,11 @@ export type Move =
   | { undrop: { hidden: string } };
 
 /** A table of the catalog, or one that was moved aside. */
-export function toDraftTable(table: Table, origin: string | undefined, hidden: Iterable<string>): DraftTable {
+export function toDraftTable(
+  table: Table,
+  origin: string | undefined,
+  hiddenColumns: Map<string, Held> = new Map(),
+): DraftTable {
   return {
     ...table,
     columns: table.columns.map(column => ({ ...column, value: quoteName(column.name) })),
@@ -85,8 +96,16 @@ export function toDraftTable(table: Table, origin: string | undefined, hidden: I
     checks: [...table.checks],
     references: [...table.references],
     origin,
-    hiddenColumns: new Set(hidden),
+    hiddenColumns,
   };
+}
+
+export function heldBy({ value, isFresh }: DraftColumn): Held {
+  return isFresh === undefined ? { value } : { value, isFresh };
+}
+
+export function asHeld(names: readonly string[]): Map<string, Held> {
+  return new Map(names.map(name => [name, { value: quoteName(name) }]));
 }
 
 export function nameOf(draft: Draft, table: { name: string }): string {

@@ -21,7 +21,7 @@ export function emptyTable(draft: Draft, { name, comment: text }: NewTable): Dra
     references: [],
     rowEstimate: undefined,
   };
-  return toDraftTable(table, undefined, []);
+  return toDraftTable(table, undefined);
 }
 
 /** `own` are the definitions of the columns that were asked for. */

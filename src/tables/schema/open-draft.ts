@@ -3,7 +3,7 @@ import type { Pools } from '../../database/pools.ts';
 import type { DataKeys } from '../../vault/data-keys.ts';
 import type { Catalog } from '../catalog.ts';
 import { isHiddenTable } from '../name.ts';
-import { type Draft, toDraftTable } from './draft.ts';
+import { asHeld, type Draft, toDraftTable } from './draft.ts';
 import { sqlStateOf } from './explain-change.ts';
 import { readRelations } from './soft-drop.ts';
 import { type Run, readLatestVersion, readSteps } from './versions.ts';
@@ -31,13 +31,16 @@ export async function openDraft(
     readFresh(parts),
     readRelations(pools, place),
   ]);
-  const hiddenIn = (table: string) => relations.get(table) ?? [];
+  const hiddenIn = (table: string) => asHeld(relations.get(table) ?? []);
+  const hiddenTables = [...relations.keys()].filter(isHiddenTable);
   const draft: Draft = {
     place,
     version: latest + 1,
     tables: new Map(tables.map(table => [table.name, toDraftTable(table, table.name, hiddenIn(table.name))])),
     relationNames: new Set(relations.keys()),
-    hiddenTables: new Map([...relations].filter(([name]) => isHiddenTable(name))),
+    hiddenTables: new Map(
+      hiddenTables.map(name => [name, { origin: name, hiddenColumns: hiddenIn(name), columns: new Map() }]),
+    ),
     readSteps: version => readSteps(run, place, version),
     mayUnseal: parts.mayUnseal,
     count: query => countWith(run, query),

@@ -116,7 +116,8 @@ function bodyOf(draft: Draft, fingerprint: string): PlanBody {
 }
 
 function keptAside(draft: Draft, { softDropDays }: PlanParts): string {
-  const back = `restore_version ${draft.version - 1} brings it back`;
+  // Without `only` it takes back all that came later, which may be more than can be taken back.
+  const back = `restore_version ${draft.version - 1} with only: { table, column? } brings it back`;
   return `What is dropped is kept aside for ${softDropDays} days: until then ${back}.`;
 }
 

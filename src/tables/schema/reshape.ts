@@ -106,6 +106,15 @@ async function changeType({ draft, table, column, after, path }: Work): Promise<
   const lost = probe.loses ? await guardRows(draft, table, probe.loses, value) : 0;
   const name = `\`${table.name}.${column.name}\``;
   if (lost > 0) draft.warnings.add(`${lost} values of ${name} lose detail; nothing brings it back.`);
+  const respelled = probe.respells ? await countRows(draft, table, probe.respells, value) : 0;
+  if (respelled > 0) {
+    draft.warnings.add(
+      `${respelled} values of ${name} are written otherwise from then on, as Postgres writes ${type}; restoring keeps that.`,
+    );
+  }
+  const zoneless = probe.assumesUtc ? await countRows(draft, table, probe.assumesUtc, value) : 0;
+  if (zoneless > 0)
+    draft.warnings.add(`${zoneless} values of ${name} say no time zone and are taken for times in UTC.`);
   draft.rowsAffected += rows;
   alter(draft, table, `alter column ${quoteName(column.name)} type ${postgresType} using ${words.using}`, {
     reads: true,
@@ -142,12 +151,15 @@ async function putRequired({ draft, table, column, after, path, isReturning }: W
   if (!after.column.required || column.required) return;
   const name = `\`${table.name}.${column.name}\``;
   const empty = await guardRows(draft, table, 'value is null', column.value);
-  if (empty > 0 && !column.default) {
+  // What comes back is unique again: rows that came since cannot all get the same.
+  const isSame = isReturning && after.column.unique && !(column.default && 'gen_uuid' in column.default);
+  const filling = isSame ? undefined : column.default;
+  if (empty > 0 && !filling) {
     if (!isReturning) throw missingValues(empty, name, path);
     draft.warnings.add(`${name} comes back as optional: ${empty} rows that came since have no value for it.`);
     return;
   }
-  if (empty > 0 && column.default) fillEmpty(draft, table, column, column.default, empty);
+  if (empty > 0 && filling) fillEmpty(draft, table, column, filling, empty);
   alter(draft, table, `alter column ${quoteName(column.name)} set not null`, { reads: true });
   column.required = true;
 }

@@ -13,7 +13,7 @@ export interface Restorable {
   column?: string;
   dropped_at: string;
   kept_until: string;
-  /** The version to restore: the one before the drop. */
+  /** The version to restore, with `only` for this alone: the one before the drop. */
   restore_version: number;
 }
 

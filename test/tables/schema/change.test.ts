@@ -24,6 +24,8 @@ describe('a change', () => {
     { drop_table: { name: 'orders' } },
     { comment: { table: 'orders', column: 'total', text: '' } },
     { restore_version: { version: 0 } },
+    { restore_version: { version: 1, only: { table: 'orders', column: 'total' } } },
+    { restore_version: { version: 1, only: { table: 'orders' } } },
   ])('of the contract is taken: %j', change => {
     expect(Changes.parse([change])).toEqual([change]);
   });
@@ -82,6 +84,11 @@ describe('a change', () => {
     ['101 columns', [{ create_table: { name: 'a', columns: Array(101).fill(column) } }], ['0.create_table.columns']],
     ['an index on nothing', [{ create_index: { table: 'a', columns: [] } }], ['0.create_index.columns']],
     ['a negative version', [{ restore_version: { version: -1 } }], ['0.restore_version.version']],
+    [
+      'a column of no table',
+      [{ restore_version: { version: 1, only: { column: 'x' } } }],
+      ['0.restore_version.only.table'],
+    ],
     ['hidden names of our own', [{ drop_table: { name: 'a', hidden: '_versions' } }], ['0.drop_table']],
     ['steps of our own', [{ undrop_table: { hidden: '_plans', table: {} } }], ['0', '0']],
   ])('%s is a mistake, and its place is named', (_, changes, places) => {

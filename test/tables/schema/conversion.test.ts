@@ -61,6 +61,33 @@ const CASES: Case[] = [
   ['reference', 'uuid', ['0190163d-8694-739b-aea5-966c26f8ad91'], []],
 ];
 
+/** Texts that a type gives back as they are, and texts of which it keeps only what they mean. */
+const SPELLINGS: [to: ColumnType, same: string[], other: string[]][] = [
+  ['date', ['2026-01-31'], []],
+  ['json', ['{"a": 1, "b": 2}', '[1, "x"]', 'null'], ['{"b":1,"a":2,"a":3}', '{"a":1}', '1e2']],
+  ['boolean', ['true', 'false'], ['yes', 'T', '0', 'False']],
+  ['uuid', ['0190163d-8694-739b-aea5-966c26f8ad91'], ['0190163D-8694-739b-aea5-966c26f8ad91']],
+  ['reference', ['0190163d-8694-739b-aea5-966c26f8ad91'], ['0190163D-8694-739b-aea5-966c26f8ad91']],
+  ['timestamp', ['2026-01-31 10:00:00+00'], ['2026-01-31 10:00', '2026-01-31T10:00:00Z', '2026-01-31 10:00:00+02']],
+];
+
+/** The same of numbers: what is not kept may be what they mean. */
+const DIGITS: typeof SPELLINGS = [
+  ['integer', ['7', ' -12 '], ['007', '+1', '-0']],
+  ['numeric', ['1.50', '0'], ['.5', '5.', '01']],
+];
+
+/** Whether a text says of which zone its time is. */
+const ZONES: [text: string, isAssumed: boolean][] = [
+  ['2026-01-31 10:00', true],
+  ['2026-01-31T10:00:00.25', true],
+  ['2026-01-31', true],
+  ['2026-01-12', true],
+  ['2026-01-31 10:00Z', false],
+  ['2026-01-31T10:00:00+02', false],
+  ['2026-01-31 10:00:00.5 -0330', false],
+];
+
 describe.each(EACH_POSTGRES)('on $name', ({ isThere, start }) => {
   let postgres: TestPostgres;
   let owner: OwnerConnection;
@@ -70,6 +97,8 @@ describe.each(EACH_POSTGRES)('on $name', ({ isThere, start }) => {
     if (!isThere) return;
     postgres = await start();
     owner = await postgres.server.connectAsOwner('postgres');
+    // As Frame's own connections have it.
+    await owner.query("set time zone 'UTC'");
   });
   afterAll(async () => {
     await owner?.close();
@@ -87,6 +116,22 @@ describe.each(EACH_POSTGRES)('on $name', ({ isThere, start }) => {
     test.each(bad)('%j does not, and saying so raises nothing', async text => {
       const value = `(${sqlLiteral(text)}::${postgresTypeOf(from)})`;
       expect(await ask(conversionOf(value, from, to)?.fails ?? 'false')).toBe(true);
+    });
+  });
+
+  describe.skipIf(!isThere)('a spelling', () => {
+    test.each([
+      ...DIGITS.map(each => ['loses', ...each] as const),
+      ...SPELLINGS.map(each => ['respells', ...each] as const),
+    ])('%s what comes back as another: %s', async (what, to, same, other) => {
+      const isOther = (text: string) => ask(conversionOf(`(${sqlLiteral(text)}::text)`, 'text', to)?.[what] ?? '');
+      for (const text of same) expect([text, await isOther(text)]).toEqual([text, false]);
+      for (const text of other) expect([text, await isOther(text)]).toEqual([text, true]);
+    });
+
+    test.each(ZONES)('%s says no zone: %s', async (text, isAssumed) => {
+      const value = `(${sqlLiteral(text)}::text)`;
+      expect(await ask(conversionOf(value, 'text', 'timestamp')?.assumesUtc ?? '')).toBe(isAssumed);
     });
   });
 });

@@ -213,6 +213,42 @@ describe('what cannot be is refused with its place and a reason', () => {
       /refers back/,
     ],
     [
+      'a least above the most',
+      add({ name: 'a', type: 'integer', check: { min: 5, max: 1 } }),
+      'args/invalid',
+      /check\.min`: this is more than `max`/,
+    ],
+    [
+      'a least above the most by one digit of many',
+      add({ name: 'a', type: 'bigint', check: { min: '9007199254740993', max: '9007199254740992' } }),
+      'args/invalid',
+      /check\.min`: this/,
+    ],
+    [
+      'a least above the most, written otherwise',
+      add({ name: 'a', type: 'numeric', check: { min: '1.5e2', max: '149.99' } }),
+      'args/invalid',
+      /check\.min`: this/,
+    ],
+    [
+      'a first day after the last',
+      add({ name: 'a', type: 'date', check: { min: '2026-02-01', max: '2026-01-31' } }),
+      'args/invalid',
+      /check\.min`: this/,
+    ],
+    [
+      'a first moment after the last, by another clock',
+      add({ name: 'a', type: 'timestamp', check: { min: '2026-01-31T09:30:00Z', max: '2026-01-31T18:29+09' } }),
+      'args/invalid',
+      /check\.min`: this/,
+    ],
+    [
+      'a text that is longer than it may be',
+      add({ name: 'a', type: 'text', check: { min_length: 4, max_length: 3 } }),
+      'args/invalid',
+      /check\.min_length`: this/,
+    ],
+    [
       'a default against the check',
       add({ name: 'a', type: 'integer', default: 5, check: { max: 4 } }),
       'row/check-failed',
@@ -462,4 +498,17 @@ test('names of 63 letters fit everywhere, also what is made of them', async () =
   const table = (await home.tables()).find(({ name }) => name === long('t'));
   expect(table?.indexes.map(({ columns }) => columns.length).sort()).toEqual([1, 1, 1, 2, 2]);
   expect(table?.checks).toHaveLength(2);
+});
+
+test.each([
+  ['integer', { min: 1, max: 1 }],
+  ['numeric', { min: '-1e-3', max: 0 }],
+  ['numeric', { min: '0.1', max: '1e-1' }],
+  ['bigint', { min: '-9223372036854775808', max: '9223372036854775807' }],
+  ['date', { min: '2026-01-31', max: '2026-01-31' }],
+  ['timestamp', { min: '2026-01-31T18:30+0900', max: '2026-01-31T09:30:00.1Z' }],
+  ['timestamp', { min: '2026-01-31', max: '2026-01-31T00:00-01' }],
+  ['text', { min_length: 3, max_length: 3 }],
+])('a check of %s that something passes is planned: %j', async (type, check) => {
+  await expect(home.plan(add({ name: 'a', type, check }))).resolves.toBeDefined();
 });

@@ -40,6 +40,8 @@ const drop = (column: string) => ({ drop_column: { table: bills, column } });
 const restore = (version: number) => ({ restore_version: { version } });
 const shape = async () => (await home.tables()).find(({ name }) => name === bills);
 
+const UUID_91 = '0190163d-8694-739b-aea5-966c26f8ad91';
+
 describe('a dropped column', () => {
   test('is out of the way of new rows, and comes back with the old values', async () => {
     const before = await shape();
@@ -70,6 +72,36 @@ describe('a dropped column', () => {
       ['C', 5],
     ]);
     expect(await shape()).toEqual(before);
+  });
+
+  test.each([
+    ['the same default', 'integer', 5],
+    ['the moment as default', 'timestamp', { now: true }],
+  ])('that was unique with %s comes back as optional: it would not be unique any more', async (_, type, fallback) => {
+    const column = { name: 'rank', type, required: true, unique: true, default: fallback };
+    const single = freshName('single');
+    const { version } = await home.change({ create_table: { name: single, columns: [column] } });
+    await home.rows(`insert into $s.${single} default values`);
+    const [kept] = await home.rows(`select rank from $s.${single}`);
+    await home.change({ drop_column: { table: single, column: 'rank' } });
+    await home.rows(`insert into $s.${single} default values`);
+    await home.rows(`insert into $s.${single} default values`);
+    const plan = await home.plan(restore(version));
+    expect(plan.warnings).toEqual([expect.stringMatching(/rank` comes back as optional: 2 rows that came since/)]);
+    await home.apply(plan);
+    expect(await home.rows(`select rank from $s.${single} order by rank`)).toEqual([kept, [null], [null]]);
+    const back = (await home.tables()).find(({ name }) => name === single)?.columns.find(({ name }) => name === 'rank');
+    expect(back).toMatchObject({ unique: true, required: false, default: expect.anything() });
+  });
+
+  test('that was unique with a uuid for each row comes back as it was', async () => {
+    const column = { name: 'ticket', type: 'uuid', required: true, unique: true, default: { gen_uuid: true } };
+    const single = freshName('single');
+    const { version } = await home.change({ create_table: { name: single, columns: [column] } });
+    await home.change({ drop_column: { table: single, column: 'ticket' } });
+    for (const _ of 'ab') await home.rows(`insert into $s.${single} default values`);
+    await home.change(restore(version));
+    expect(await home.rows(`select count(distinct ticket) from $s.${single}`)).toEqual([['2']]);
   });
 
   test('is seen and read by nobody, and what is left is', async () => {
@@ -195,6 +227,46 @@ describe('the way back', () => {
       code: 'plan/not-restorable',
       message: expect.stringMatching(/restore_version`: there is no way back.*lost detail of 1 values\.$/),
     });
+  });
+
+  test.each([
+    ['json', '{"b":1,"a":2,"a":3}', '{"a": 1}', '{"a": 3, "b": 1}'],
+    ['boolean', 'yes', 'false', 'true'],
+    ['uuid', '0190163D-8694-739B-AEA5-966C26F8AD91', 'a190163d-8694-739b-aea5-966c26f8ad92', UUID_91],
+    ['timestamp', '2026-01-31T10:00:00+02:00', '2026-02-28 10:00:00+00', '2026-01-31 08:00:00+00'],
+  ])('where texts became %s, tells beforehand which come back written otherwise', async (type, other, same, back) => {
+    await home.rows(`update $s.${bills} set code = case code when 'Ada' then '${other}' else '${same}' end`);
+    const plan = await home.plan({ alter_column: { table: bills, column: 'code', set: { type } } });
+    const warning = `1 values of \`${bills}.code\` are written otherwise from then on, as Postgres writes ${type}; restoring keeps that.`;
+    expect(plan.warnings).toEqual([warning]);
+    await home.apply(plan);
+    await home.change(restore(start));
+    expect((await home.rows(`select code from $s.${bills}`)).flat().sort()).toEqual([back, same].sort());
+  });
+
+  test('says nothing where they were spelled as they come back', async () => {
+    await home.rows(
+      `update $s.${bills} set code = case code when 'Ada' then '2026-01-31 10:00:00+00' else '2026-01-31' end`,
+    );
+    await home.rows(`delete from $s.${bills} where code = '2026-01-31'`);
+    const plan = await home.plan({ alter_column: { table: bills, column: 'code', set: { type: 'timestamp' } } });
+    expect(plan.warnings).toEqual([]);
+    await home.apply(plan);
+    await home.change(restore(start));
+    expect(await home.rows(`select code from $s.${bills}`)).toEqual([['2026-01-31 10:00:00+00']]);
+  });
+
+  test('is told beforehand where times say no zone', async () => {
+    await home.rows(
+      `update $s.${bills} set code = case code when 'Ada' then '2026-01-31 10:00' else '2026-01-31T10:00+02' end`,
+    );
+    const plan = await home.plan({ alter_column: { table: bills, column: 'code', set: { type: 'timestamp' } } });
+    expect(plan.warnings).toContain(`1 values of \`${bills}.code\` say no time zone and are taken for times in UTC.`);
+    await home.apply(plan);
+    expect(await home.rows(`select code = '2026-01-31 10:00Z' from $s.${bills} order by code`)).toEqual([
+      [false],
+      [true],
+    ]);
   });
 
   test('ends where rows do not allow it, and says why', async () => {
