@@ -3,6 +3,7 @@ import { createAccessTokens } from './access/access-token.ts';
 import { createApiKeys } from './access/api-keys.ts';
 import { createAccess } from './access/authenticate.ts';
 import { createRates, requireRate } from './access/rates.ts';
+import { gatePools } from './broker/gated-pools.ts';
 import { leastRoleFor } from './config/roles.ts';
 import type { Settings } from './config/settings.ts';
 import type { Customer } from './customers/customer.ts';
@@ -175,7 +176,8 @@ export async function openGateway(settings: Settings, env: NodeJS.ProcessEnv): P
   });
   opening.defer(() => apiKeys.close());
   const broker = openBroker(settings, {
-    pools: ownPools,
+    // Half of them: who is signed in is let in also while strangers try.
+    pools: gatePools(ownPools, Math.ceil(config.pools.rw / 2)),
     keyring,
     audit,
     ownOrigins: () => [...new Set(served().map(originOf))],

@@ -6,18 +6,14 @@ export interface ReturnAddress {
 
 export type ClientAnswer = { code: string } | { error: string; description: string };
 
+/** By text: what the owner of the address wrote stays as it is. It was checked, and has no fragment (redirect-uri.ts). */
 export function answerUrl({ redirectUri, state }: ReturnAddress, issuer: string, answer: ClientAnswer): string {
-  const url = new URL(redirectUri);
-  const add = (name: string, value: string) => url.searchParams.append(name, value);
-  if ('code' in answer) {
-    add('code', answer.code);
-  } else {
-    add('error', answer.error);
-    add('error_description', answer.description);
-  }
-  if (state !== undefined) add('state', state);
-  add('iss', issuer);
-  return url.href;
+  const added = new URLSearchParams(
+    'code' in answer ? { code: answer.code } : { error: answer.error, error_description: answer.description },
+  );
+  if (state !== undefined) added.append('state', state);
+  added.append('iss', issuer);
+  return `${redirectUri}${redirectUri.includes('?') ? '&' : '?'}${added}`;
 }
 
 /** 303: whatever the request was, the next one is a GET without its form. */

@@ -1,5 +1,5 @@
 import { mayRead, mayWrite, READ_SCOPE, toScopes, WRITE_SCOPE } from '../access/scopes.ts';
-import { isResource } from './grant-request.ts';
+import { areResources } from './grant-request.ts';
 
 /** The rules for what a client may ask at /authorize, in order. Pure: the client and its address were checked before. */
 export interface AuthorizeRequest {
@@ -22,7 +22,7 @@ export function readAuthorizeRequest(
     checkForm(parameters) ??
     checkResponse(parameters) ??
     checkChallenge(parameters) ??
-    checkResource(parameters.get('resource'), resource);
+    checkResource(parameters.getAll('resource'), resource);
   if (refusal) return refusal;
   const scopes = readScopes(parameters.get('scope') ?? '');
   if (scopes.length === 0) {
@@ -39,9 +39,9 @@ export function single(parameters: URLSearchParams, name: string): string | unde
 
 // Private
 
-/** RFC 6749 §3.1: none of them twice. */
+/** RFC 6749 §3.1: none of them twice, but for `resource` (RFC 8707 §2). */
 function checkForm(parameters: URLSearchParams): AuthorizeRefusal | undefined {
-  const names = [...parameters.keys()];
+  const names = [...parameters.keys()].filter(name => name !== 'resource');
   const repeated = names.find((name, at) => names.indexOf(name) !== at);
   if (repeated !== undefined) return invalid('A parameter is repeated.');
   if (![...parameters.values()].every(isStorable)) return invalid('A parameter holds a character that is not text.');
@@ -66,9 +66,8 @@ function checkChallenge(parameters: URLSearchParams): AuthorizeRefusal | undefin
   return undefined;
 }
 
-/** Clients of 2025-03-26 name none, and there is only one. */
-function checkResource(given: string | null, resource: string): AuthorizeRefusal | undefined {
-  if (isResource(given ?? undefined, resource)) return undefined;
+function checkResource(given: readonly string[], resource: string): AuthorizeRefusal | undefined {
+  if (areResources(given, resource)) return undefined;
   return { error: 'invalid_target', description: `The resource here is ${resource}.` };
 }
 

@@ -33,6 +33,11 @@ export function proofOf(headers: Headers, origin: string): string | undefined {
   return proof === undefined ? undefined : digestOf(proof);
 }
 
+/** One text for a sign-in in the hands of a browser. */
+export function holding(signInId: string, { proofHash }: Pick<Browser, 'proofHash'>): string {
+  return `${signInId} ${proofHash}`;
+}
+
 export interface CookieMeans {
   keyring: Pick<Keyring, 'digest'>;
   maxAgeSeconds: number;

@@ -8,9 +8,11 @@ import { answerUrl, type ClientAnswer, redirect } from './answer-client.ts';
 import { type Asked, callbackOf, customerOf } from './asked.ts';
 import { single } from './authorize-request.ts';
 import { proofOf } from './browser.ts';
+import type { Clients } from './clients.ts';
 import { identify } from './entra-upstream.ts';
 import { errorPage } from './error-page.ts';
 import type { Grants } from './grants.ts';
+import type { Guesses } from './guesses.ts';
 import { readerOf } from './page.ts';
 import type { RecordStep } from './record.ts';
 import type { Returned, SignIns } from './sign-ins.ts';
@@ -21,6 +23,9 @@ import { sealWayBack } from './way-back.ts';
 export interface CallbackParts {
   signIns: Pick<SignIns, 'take'>;
   grants: Pick<Grants, 'issueCode'>;
+  clients: Pick<Clients, 'touch'>;
+  /** States that we never gave to anybody. */
+  guesses: Guesses;
   keyring: Keyring;
   keys: SigningKeys;
   fetch: Fetch;
@@ -30,7 +35,9 @@ export interface CallbackParts {
   limits: { leewaySeconds: number; upstreamTimeoutSeconds: number };
 }
 
-export function createCallback({ signIns, grants, keyring, keys, fetch, recordStep, now, limits }: CallbackParts) {
+export function createCallback(parts: CallbackParts) {
+  const { signIns, grants, clients, guesses, keyring, keys, fetch, recordStep, now, limits } = parts;
+
   return async function callback(asked: Asked): Promise<Response> {
     const returned = await takeReturned(asked);
     if (!returned) return errorPage(readerOf(asked.headers), 'sign-in-over', { requestId: asked.requestId });
@@ -50,15 +57,24 @@ export function createCallback({ signIns, grants, keyring, keys, fetch, recordSt
       await recordStep(asked, { tool: 'sign_in.refused', signIn, reason: person.refused, detail: person.detail });
       return answer(asked, signIn, UPSTREAM_FAILED);
     }
+    // Also for somebody who is to be admitted yet: they come back with the same registration.
+    clients.touch(signIn.clientId);
     const why = whyNotAdmitted(customer, person);
     return why === undefined ? finish(asked, signIn, person) : turnAway(asked, signIn, customer, person, why);
   };
 
   /** Whoever brings the state ends the sign-in; only the browser that agreed goes on with it. */
   async function takeReturned(asked: Asked) {
-    const { headers, parameters, site } = asked;
+    const { headers, parameters, site, from } = asked;
     const state = single(parameters, 'state');
-    const signIn = state && (await signIns.take(state));
+    const signIn =
+      state &&
+      (await guesses.look(
+        state,
+        from,
+        () => signIns.take(state),
+        found => !found,
+      ));
     if (!state || !signIn) return undefined;
     const customer = customerOf(site, signIn.customer);
     const trip = openTrip(keyring, state, signIn.upstream);

@@ -1,3 +1,4 @@
+import { createLocalLimit } from '../access/local-limit.ts';
 import { createTokenMemory } from '../access/token-memory.ts';
 import type { Observe } from '../observe.ts';
 import type { Client } from './client.ts';
@@ -5,7 +6,9 @@ import { type ClientMetadata, readDocument } from './client-metadata.ts';
 import type { ClientsTable, KeptDocument } from './clients-table.ts';
 import { fetchDocument } from './document-fetch.ts';
 import { readDocumentUrl } from './document-url.ts';
+import { createJoined } from './joined.ts';
 import { KNOWN_DOCUMENTS } from './known-documents.ts';
+import { createNewcomers } from './newcomers.ts';
 import type { Network } from './public-network.ts';
 
 /**
@@ -13,7 +16,8 @@ import type { Network } from './public-network.ts';
  * 30 days: `unknown` would make clients forget their registration, so a host that does not answer is `unreachable`.
  */
 export interface ClientDocuments {
-  find(clientId: string): Promise<Client | 'unknown' | 'unreachable'>;
+  /** `from`: the address of whoever asks. */
+  find(clientId: string, from?: string): Promise<Client | 'unknown' | 'unreachable'>;
   /** Somebody signed in with it: keeps the copy that was good. */
   keep(clientId: string): Promise<void>;
 }
@@ -31,25 +35,37 @@ export interface ClientDocumentsParts {
 export function createClientDocuments(parts: ClientDocumentsParts): ClientDocuments {
   const { table, ownOrigins, now, observe } = parts;
   const memory = createTokenMemory<Finding>(MAX_REMEMBERED, now);
+  const reading = createJoined<KeptDocument | undefined>();
   const underway = new Map<string, Promise<Finding>>();
+  const newcomers = createNewcomers(now);
+  const warnings = createLocalLimit(WARNINGS_PER_MINUTE, now);
   let fetches = 0;
 
   /** However many ask for one document at once, it is looked for once. */
-  async function look(clientId: string): Promise<Finding> {
+  async function look(clientId: string, from?: string): Promise<Finding> {
     const url = readDocumentUrl(clientId, ownOrigins());
     if (!url) return 'unknown';
     const known = memory.recall(clientId) ?? underway.get(clientId);
     if (known) return known;
-    const search = lookAnew(clientId, url).finally(() => underway.delete(clientId));
+    const kept = await reading(clientId, () => table.readDocument(clientId));
+    const meanwhile = memory.recall(clientId) ?? underway.get(clientId);
+    if (meanwhile) return meanwhile;
+    if (kept && kept.freshUntil > now()) return remember(clientId, kept, kept.freshUntil);
+    // A stranger may name as many slow hosts as they like: more than this wait for nobody.
+    if (fetches >= MAX_FETCHES) return fallback(clientId, kept);
+    const isNew = !kept && !KNOWN_DOCUMENTS.has(clientId);
+    const leave = isNew && from !== undefined ? newcomers.enter(from) : () => {};
+    // Not remembered: others may still ask for it.
+    if (!leave) return 'unreachable';
+    const search = lookAnew(clientId, url, kept).finally(() => {
+      underway.delete(clientId);
+      leave();
+    });
     underway.set(clientId, search);
     return search;
   }
 
-  async function lookAnew(clientId: string, url: URL): Promise<Finding> {
-    const kept = await table.readDocument(clientId);
-    if (kept && kept.freshUntil > now()) return remember(clientId, kept, kept.freshUntil);
-    // A stranger may name as many slow hosts as they like: more than this wait for nobody.
-    if (fetches >= MAX_FETCHES) return fallback(clientId, kept);
+  async function lookAnew(clientId: string, url: URL, kept: KeptDocument | undefined): Promise<Finding> {
     const fetched = await fetchClient(clientId, url);
     if (fetched === 'unknown') return remember(clientId, fetched, now() + COOLDOWN_MS);
     if (fetched === 'unreachable') {
@@ -67,7 +83,8 @@ export function createClientDocuments(parts: ClientDocumentsParts): ClientDocume
     });
     if ('failed' in fetched) {
       warn(clientId, fetched.reason);
-      return fetched.failed === 'refused' ? 'unknown' : 'unreachable';
+      // Five are known better than any answer of a guard or a broken deploy on the way.
+      return fetched.failed === 'refused' && !KNOWN_DOCUMENTS.has(clientId) ? 'unknown' : 'unreachable';
     }
     const metadata = readDocument(fetched.text, clientId, ownOrigins());
     if (typeof metadata === 'string') {
@@ -91,12 +108,13 @@ export function createClientDocuments(parts: ClientDocumentsParts): ClientDocume
   }
 
   function warn(clientId: string, reason: string): void {
+    if (warnings.take('') !== undefined) return;
     observe({ kind: 'warning', sentence: `The client document ${clientId} is not as it should be: ${reason}.` });
   }
 
   return {
-    async find(clientId) {
-      const finding = await look(clientId);
+    async find(clientId, from) {
+      const finding = await look(clientId, from);
       return typeof finding === 'string' ? finding : toClient(clientId, finding);
     },
     async keep(clientId) {
@@ -113,6 +131,8 @@ type Finding = KeptDocument | ClientMetadata | 'unknown' | 'unreachable';
 
 const MAX_REMEMBERED = 1000;
 const MAX_FETCHES = 20;
+/** Strangers choose what is written there. */
+const WARNINGS_PER_MINUTE = 60;
 /** An error is not kept longer than it takes to stop a storm. */
 const COOLDOWN_MS = 10_000;
 const MIN_FRESH_MS = 5 * 60_000;

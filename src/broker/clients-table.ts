@@ -18,7 +18,10 @@ export interface ClientsTable {
   renewDocument(clientId: string, document: KeptDocument): Promise<void>;
   /** Written once a minute at most. */
   touch(clientId: string, nowMs: number): Promise<void>;
-  /** Deletes who registered a day ago and never came, and who did not come for 90 days. */
+  /**
+   * Deletes who did not come for 90 days, and who registered 30 days ago and never came: of those only the newest 10,000
+   * stay for longer than a day, for anybody may register.
+   */
   sweep(nowMs: number): Promise<void>;
 }
 
@@ -82,7 +85,11 @@ export function createClientsTable(pools: Pick<Pools, 'query'>): ClientsTable {
     async sweep(nowMs) {
       await query(
         `delete from ${TABLE}
-         where coalesce(last_used_at + interval '90 days', created_at + interval '1 day') < $1::text::timestamptz`,
+         where last_used_at < $1::text::timestamptz - interval '90 days'
+           or last_used_at is null and created_at < $1::text::timestamptz - interval '30 days'
+           or last_used_at is null and created_at < $1::text::timestamptz - interval '1 day' and client_id not in (
+             select client_id from ${TABLE} where last_used_at is null order by created_at desc limit ${MAX_UNUSED}
+           )`,
         [toTime(nowMs)],
       );
     },
@@ -92,6 +99,8 @@ export function createClientsTable(pools: Pick<Pools, 'query'>): ClientsTable {
 // Private
 
 const TABLE = 'frame.oauth_clients';
+/** Of 16 KB each at most. */
+const MAX_UNUSED = 10_000;
 const Metadata = z.object({ name: z.string(), redirectUris: z.array(z.string()) });
 
 function toMetadata(json: unknown): ClientMetadata {

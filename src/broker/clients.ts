@@ -4,6 +4,7 @@ import type { Observe } from '../observe.ts';
 import type { Client } from './client.ts';
 import { createClientDocuments } from './client-documents.ts';
 import { createClientsTable } from './clients-table.ts';
+import { createGuesses } from './guesses.ts';
 import type { Network } from './public-network.ts';
 import { createRegisteredClients } from './registered-clients.ts';
 
@@ -14,11 +15,16 @@ export type { Client };
  * was given out by register(). What a client may do is not decided here: the person decides, on the consent page.
  */
 export interface Clients {
-  /** `unreachable`: nobody can say now; never `invalid_client`, but 503. Throws FrameError `unavailable`. */
-  find(clientId: string): Promise<Client | 'unknown' | 'unreachable'>;
+  /**
+   * `unreachable`: nobody can say now; never `invalid_client`, but 503. Throws FrameError `unavailable`. `from`: the
+   * address of whoever asks; OAuthError with status 429 after too many from there that nobody knows.
+   */
+  find(clientId: string, from?: string): Promise<Client | 'unknown' | 'unreachable'>;
+  /** It has the form of those that register() gives out, and is surely not there. Throws FrameError `unavailable`. */
+  isGone(clientId: string): Promise<boolean>;
   /** The answer of RFC 7591 §3.2.1, for status 201. Throws OAuthError. `from`: the address of whoever asks. */
   register(body: unknown, from: string): Promise<Record<string, unknown>>;
-  /** Somebody signed in with it, or still is: it is not forgotten. Does not wait. */
+  /** A person came back from Entra for it, or is signed in with it: it is not forgotten. Does not wait. */
   touch(clientId: string): void;
   /** Forgets who never came and who does not come any more. */
   sweep(): Promise<void>;
@@ -32,7 +38,7 @@ export interface ClientsParts {
   /** Milliseconds since 1970. */
   now(): number;
   observe: Observe;
-  limits: { registrationsPerMinute: number };
+  limits: { registrationsPerMinute: number; guessesPerMinute?: number | undefined };
   /** For one document, from its name to its last byte. Claude waits for 10 s. */
   documentTimeoutMs?: number | undefined;
 }
@@ -43,21 +49,33 @@ export function createClients(parts: ClientsParts): Clients {
   const documents = createClientDocuments({ ...parts, table, timeoutMs: documentTimeoutMs });
   const registered = createRegisteredClients({ ...parts, ...limits, table });
 
+  const guesses = createGuesses(now, limits.guessesPerMinute);
+
+  function find(clientId: string, from?: string): Promise<Client | 'unknown' | 'unreachable'> {
+    const look = () => (isDocument(clientId) ? documents.find(clientId, from) : registered.find(clientId));
+    if (from === undefined) return look();
+    return guesses.look(clientId, from, look, finding => typeof finding === 'string');
+  }
+
   async function noteUse(clientId: string): Promise<void> {
     if (isDocument(clientId)) await documents.keep(clientId);
     await table.touch(clientId, now());
   }
 
   return {
-    find: clientId => (isDocument(clientId) ? documents.find(clientId) : registered.find(clientId)),
+    find,
     register: registered.register,
+    isGone: registered.isGone,
     touch(clientId) {
       noteUse(clientId).catch(thrown => {
         const { message, detail = message } = toFrameError(thrown);
         observe({ kind: 'warning', sentence: `The use of a client could not be noted: ${detail}` });
       });
     },
-    sweep: () => table.sweep(now()),
+    async sweep() {
+      await table.sweep(now());
+      registered.forget();
+    },
   };
 }
 

@@ -5,11 +5,12 @@ import type { Keyring } from '../vault/keyring.ts';
 import { answerUrl, redirect } from './answer-client.ts';
 import { type Asked, callbackOf, customerOf } from './asked.ts';
 import { single } from './authorize-request.ts';
-import { type Browser, type CookieMeans, knownBrowser } from './browser.ts';
+import { type Browser, type CookieMeans, holding, knownBrowser } from './browser.ts';
 import { consentPage } from './consent-page.ts';
 import { emailPage } from './email-page.ts';
 import { upstreamUrl } from './entra-upstream.ts';
 import { errorPage, type Trouble } from './error-page.ts';
+import type { Guesses } from './guesses.ts';
 import { readerOf } from './page.ts';
 import type { RecordStep } from './record.ts';
 import type { Holder, SignIns } from './sign-ins.ts';
@@ -21,14 +22,16 @@ export interface ConsentParts {
   signIns: Pick<SignIns, 'find' | 'choose' | 'agree' | 'drop'>;
   cookies: CookieMeans;
   keyring: Keyring;
+  /** Sign-ins that never began. */
+  guesses: Guesses;
   recordStep: RecordStep;
   /** Milliseconds since 1970. */
   now(): number;
 }
 
-export function createConsent({ signIns, cookies, keyring, recordStep, now }: ConsentParts) {
+export function createConsent({ signIns, cookies, keyring, guesses, recordStep, now }: ConsentParts) {
   return async function consent(asked: Asked): Promise<Response> {
-    const { headers, parameters, site } = asked;
+    const { headers, parameters, site, from } = asked;
     if (!isFromOurPage(headers, site.origin)) return refuse(asked, 'form-foreign');
     const sealed = single(parameters, 'back');
     if (sealed) return goBack(asked, sealed);
@@ -36,7 +39,11 @@ export function createConsent({ signIns, cookies, keyring, recordStep, now }: Co
     const browser = knownBrowser(headers, site.origin, cookies);
     const id = single(parameters, 'sign_in');
     if (!browser || !id) return refuse(asked, 'sign-in-over');
-    switch (single(parameters, 'answer')) {
+    return guesses.look(holding(id, browser), from, () => decide(asked, id, browser), isRefusal);
+  };
+
+  async function decide(asked: Asked, id: string, browser: Browser): Promise<Response> {
+    switch (single(asked.parameters, 'answer')) {
       case 'email':
         return chooseCompany(asked, id, browser);
       case 'allow':
@@ -46,7 +53,7 @@ export function createConsent({ signIns, cookies, keyring, recordStep, now }: Co
       default:
         return refuse(asked, 'request-broken');
     }
-  };
+  }
 
   async function chooseCompany(asked: Asked, id: string, browser: Browser): Promise<Response> {
     const { headers, parameters, site } = asked;
@@ -78,6 +85,7 @@ export function createConsent({ signIns, cookies, keyring, recordStep, now }: Co
     const trip = newTrip();
     const agreement = { scopes, upstreamState: trip.state, upstream: sealTrip(keyring, trip) };
     if (!(await signIns.agree(id, holder, agreement))) return refuse(asked, 'sign-in-over');
+    guesses.vouch(trip.state);
     await recordStep(asked, { tool: 'sign_in.consent', signIn, scopes });
     const { state, nonce } = trip;
     const leaving = { state, nonce, codeChallenge: challengeOf(trip), redirectUri: callbackOf(site) };
@@ -108,6 +116,10 @@ const CANCELLED = { error: 'access_denied', description: 'The person cancelled.'
 function isFromOurPage(headers: Headers, origin: string): boolean {
   const sent = headers.get('origin') ?? 'null';
   return sent === origin || (sent === 'null' && headers.get('sec-fetch-site') === 'same-origin');
+}
+
+function isRefusal({ status }: Response): boolean {
+  return status === 400;
 }
 
 function holderOf({ site }: Asked, { proofHash }: Browser): Holder {

@@ -63,12 +63,13 @@ function get(url: URL, addresses: readonly string[], network: Network, signal: A
 async function read(response: IncomingMessage, nowMs: number): Promise<Fetched> {
   const { statusCode = 0, headers } = response;
   if (statusCode !== 200) {
-    // Whoever moves or removes it means it; the rest (403 and 429 of a guard in front, 5xx) may pass.
-    const isFinal = [301, 302, 303, 307, 308, 404, 410].includes(statusCode);
+    // Whoever removes it means it; the rest may pass: 403 and 429 of a guard in front, 5xx, a detour during maintenance.
+    const isFinal = [404, 410].includes(statusCode);
     return { failed: isFinal ? 'refused' : 'unreachable', reason: `it was answered with status ${statusCode}` };
   }
   const type = headers['content-type'] ?? 'none';
-  if (!JSON_TYPE.test(type)) return refused(`it came as media type ${type.slice(0, 100)}`);
+  // Mostly a page of somebody on the way: a guard, a proxy, a site in maintenance.
+  if (!JSON_TYPE.test(type)) return { failed: 'unreachable', reason: `it came as media type ${type.slice(0, 100)}` };
   // What a compressed body unpacks to is only known when it is too late.
   if (!/^(?:identity)?$/i.test(headers['content-encoding'] ?? '')) return refused('it came compressed');
   const body = await readBytes(response);

@@ -40,6 +40,7 @@ const TROUBLES = {
   'form-foreign': { status: 403, what: 'formForeign', advice: 'beginAgain' },
   'sign-in-over': { status: 400, what: 'signInOver', advice: 'beginAgain' },
   'not-admitted': { status: 403, what: 'notAdmitted', advice: 'notAdmittedAdvice' },
+  'too-many': { status: 429, what: 'busy', advice: 'tryAgain' },
   busy: { status: 503, what: 'busy', advice: 'tryAgain' },
   failed: { status: 500, what: 'failed', advice: 'failedAdvice' },
 } as const satisfies Record<string, { status: number; what: keyof Words; advice: keyof Words }>;

@@ -14,6 +14,7 @@ export type GrantReason =
   | 'code-expired'
   | 'code-replayed'
   | 'token-unknown'
+  | 'client-gone'
   | 'token-expired'
   | 'token-replayed'
   | 'session-over'
@@ -43,9 +44,16 @@ export function judgeSession(
   return customer?.entra.tenantId === session.person.tenantId ? undefined : 'wrong-customer';
 }
 
-export function oauthErrorOf({ refused }: GrantRefusal): OAuthError {
+/** `usedBasic`: the client named itself by HTTP Basic. */
+export function oauthErrorOf({ refused }: GrantRefusal, usedBasic: boolean): OAuthError {
   const facts = { detail: refused };
   switch (refused) {
+    case 'client-gone':
+      return new OAuthError('invalid_client', 'The client is not registered here any more: register again.', {
+        ...facts,
+        status: 401,
+        usedBasic,
+      });
     case 'wrong-scope':
       return new OAuthError('invalid_scope', 'The person did not agree to this scope.', facts);
     case 'code-unknown':

@@ -1,9 +1,13 @@
 import { OAuthError } from './oauth-error.ts';
 
-/** The form of /token and /revoke. RFC 6749 §3.2: nothing twice, and what has no value counts as left out. */
+/**
+ * The form of /token and /revoke. RFC 6749 §3.2: nothing twice, and what has no value counts as left out. Only `resource`
+ * may come several times (RFC 8707 §2).
+ */
 export function readParameters(sent: URLSearchParams): ReadonlyMap<string, string> {
   const parameters = new Map([...sent].filter(([, value]) => value !== ''));
-  if (new Set(sent.keys()).size !== sent.size) throw new OAuthError('invalid_request', 'A parameter is repeated.');
+  const names = [...sent.keys()].filter(name => name !== 'resource');
+  if (new Set(names).size !== names.length) throw new OAuthError('invalid_request', 'A parameter is repeated.');
   return parameters;
 }
 
@@ -26,14 +30,18 @@ export function readClientId(headers: Headers, parameters: ReadonlyMap<string, s
   return named ?? basic;
 }
 
-/** Clients write `resource` with a slash at the end, or scheme and host in capitals; all else must be as it was agreed. */
-export function isResource(given: string | undefined, resource: string): boolean {
-  if (given === undefined) return true;
-  const [, start = '', rest = ''] = /^([a-z]+:\/\/[^/?#]*)(.*)$/is.exec(given) ?? [];
-  return `${start.toLowerCase()}${rest.replace(/\/$/, '')}` === resource;
+/** Whether whatever was given as `resource` means ours; clients of 2025-03-26 name none. */
+export function areResources(given: readonly string[], resource: string): boolean {
+  return given.every(one => isResource(one, resource));
 }
 
 // Private
+
+/** Clients write it with a slash at the end, or scheme and host in capitals; all else must be as it was agreed. */
+function isResource(given: string, resource: string): boolean {
+  const [, start = '', rest = ''] = /^([a-z]+:\/\/[^/?#]*)(.*)$/is.exec(given) ?? [];
+  return `${start.toLowerCase()}${rest.replace(/\/$/, '')}` === resource;
+}
 
 /** The user name, which may be an address: then not every client encodes it (RFC 6749 §2.3.1), and the last colon counts. */
 function readBasic(authorization: string): string | undefined {

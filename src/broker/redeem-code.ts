@@ -19,6 +19,14 @@ export interface Granted {
   isRepeated: boolean;
 }
 
+/** What one read can tell: who asks in vain. Undefined: there is something to do, see redeemCode(). */
+export async function settleCode(run: Run, redemption: Redemption, nowMs: number): Promise<GrantRefusal | undefined> {
+  const code = isSecretText('code', redemption.code) ? await findCode(run, redemption.code) : undefined;
+  if (!code) return UNKNOWN;
+  const refused = judge(code, redemption, nowMs);
+  return refused && refused !== 'code-replayed' ? { refused, session: code.session } : undefined;
+}
+
 /** grant_type=authorization_code, in a transaction. What fails a check changes nothing; what passes all is good once. */
 export async function redeemCode(
   run: Run,
@@ -26,8 +34,8 @@ export async function redeemCode(
   lives: TokenLives,
   nowMs: number,
 ): Promise<Granted | GrantRefusal> {
-  const code = isSecretText('code', redemption.code) ? await findCode(run, redemption.code) : undefined;
-  if (!code) return { refused: 'code-unknown' };
+  const code = await findCode(run, redemption.code);
+  if (!code) return UNKNOWN;
   const { session } = code;
   const refused = judge(code, redemption, nowMs);
   if (refused && refused !== 'code-replayed') return { refused, session };
@@ -41,6 +49,8 @@ export async function redeemCode(
 }
 
 // Private
+
+const UNKNOWN: GrantRefusal = { refused: 'code-unknown' };
 
 function judge(code: StoredCode, given: Redemption, nowMs: number): GrantReason | undefined {
   if (code.isUsed) return 'code-replayed';

@@ -1,6 +1,14 @@
 import { mayRead, SCOPES, toScopes } from '../access/scopes.ts';
 import { isSecretText } from '../access/secret-text.ts';
-import { issueTokens, lockToken, markExchanged, openAnswer, type TokenLives } from '../access/session-tokens.ts';
+import {
+  findToken,
+  issueTokens,
+  lockToken,
+  markExchanged,
+  openAnswer,
+  type StoredToken,
+  type TokenLives,
+} from '../access/session-tokens.ts';
 import { type Run, revokeSessions, touchSession } from '../access/sessions.ts';
 import { type Asker, type GrantRefusal, judgeSession } from './grant-refusal.ts';
 import type { Granted } from './redeem-code.ts';
@@ -15,6 +23,21 @@ export interface RefreshLimits extends TokenLives {
   replaySeconds: number;
 }
 
+/** What one read can tell: who asks in vain, and who asks again. Undefined: there is something to do, see refresh(). */
+export async function settleRefresh(
+  run: Run,
+  request: RefreshRequest,
+  limits: RefreshLimits,
+  nowMs: number,
+): Promise<Granted | GrantRefusal | undefined> {
+  const { refreshToken } = request;
+  return settle(isSecretText('refresh', refreshToken) ? await findToken(run, refreshToken) : undefined, {
+    request,
+    limits,
+    nowMs,
+  });
+}
+
 /**
  * grant_type=refresh_token, in a transaction. A token is exchanged once, but clients lose answers, and several windows of
  * one program share a token: who asks again within moments gets what the first one got. Later it can only be a copy.
@@ -26,14 +49,11 @@ export async function refresh(
   nowMs: number,
 ): Promise<Granted | GrantRefusal> {
   const { refreshToken } = request;
-  const token = isSecretText('refresh', refreshToken) ? await lockToken(run, refreshToken) : undefined;
-  if (token?.kind !== 'refresh') return { refused: 'token-unknown' };
+  const token = await lockToken(run, refreshToken);
+  const settled = settle(token, { request, limits, nowMs });
+  if (settled || !token) return settled ?? UNKNOWN;
   const { session, usedAt } = token;
-  const refused = judgeSession(session, request, nowMs);
-  if (refused) return { refused, session };
   if (usedAt !== undefined) {
-    const answer = nowMs - usedAt <= limits.replaySeconds * 1000 ? openAnswer(refreshToken, token) : undefined;
-    if (answer) return { session, tokens: answer, isRepeated: true };
     await revokeSessions(run, { id: session.id }, 'token-replayed', nowMs);
     return { refused: 'token-replayed', session };
   }
@@ -47,6 +67,28 @@ export async function refresh(
 }
 
 // Private
+
+const UNKNOWN: GrantRefusal = { refused: 'token-unknown' };
+
+interface Question {
+  request: RefreshRequest;
+  limits: RefreshLimits;
+  nowMs: number;
+}
+
+/** Nothing of this can change any more: it holds with and without a lock. */
+function settle(
+  token: StoredToken | undefined,
+  { request, limits, nowMs }: Question,
+): Granted | GrantRefusal | undefined {
+  if (token?.kind !== 'refresh') return UNKNOWN;
+  const { session, usedAt } = token;
+  const refused = judgeSession(session, request, nowMs);
+  if (refused) return { refused, session };
+  if (usedAt === undefined || nowMs - usedAt > limits.replaySeconds * 1000) return undefined;
+  const tokens = openAnswer(request.refreshToken, token);
+  return tokens && { session, tokens, isRepeated: true };
+}
 
 /** RFC 6749 §6: less than was agreed to, never more. Words that are not ours neither add nor take anything. */
 function narrow(agreed: readonly string[], parameter = ''): readonly string[] | undefined {

@@ -1,14 +1,19 @@
 import { hash, randomBytes } from 'node:crypto';
 import { toScopes } from '../access/scopes.ts';
+import { createTokenMemory } from '../access/token-memory.ts';
 import { createAddressLimit } from './address-limit.ts';
 import type { Client } from './client.ts';
-import { type Registration, readRegistration } from './client-metadata.ts';
+import { type ClientMetadata, type Registration, readRegistration } from './client-metadata.ts';
 import type { ClientsTable } from './clients-table.ts';
 import { OAuthError } from './oauth-error.ts';
 
 /** Clients that introduced themselves at /register (RFC 7591). Anybody may: nobody vouches for what they say. */
 export interface RegisteredClients {
   find(clientId: string): Promise<Client | 'unknown'>;
+  /** See Clients. */
+  isGone(clientId: string): Promise<boolean>;
+  /** Those that were swept are not remembered. */
+  forget(): void;
   /** Resolves to the answer, for status 201. Throws OAuthError; `from`: the address that the request came from. */
   register(body: unknown, from: string): Promise<Record<string, unknown>>;
 }
@@ -25,6 +30,7 @@ export function createRegisteredClients(parts: RegisteredClientsParts): Register
   const { table, ownOrigins, now } = parts;
   const limit = createAddressLimit(parts.registrationsPerMinute, now);
   const recent = new Map<string, Recent>();
+  const known = createTokenMemory<ClientMetadata>(MAX_KNOWN, now);
 
   /** Claude registers twice each time it connects: the same again within a minute is the same client. */
   async function register(body: unknown, from: string): Promise<Record<string, unknown>> {
@@ -55,14 +61,23 @@ export function createRegisteredClients(parts: RegisteredClientsParts): Register
     return toAnswer(clientId, registration, issuedAt);
   }
 
+  /** Who is there costs no question for a while: ids are no secret, so anybody can name one as often as they like. */
+  async function read(clientId: string): Promise<ClientMetadata | undefined> {
+    const before = known.recall(clientId);
+    if (before) return before;
+    const metadata = await table.readRegistered(clientId);
+    if (metadata) known.remember(clientId, metadata, now() + KNOWN_MS);
+    return metadata;
+  }
+
   return {
     register,
     async find(clientId) {
-      if (!CLIENT_ID.test(clientId)) return 'unknown';
-      const metadata = await table.readRegistered(clientId);
-      if (!metadata) return 'unknown';
-      return { id: clientId, ...metadata, kind: 'registered', host: undefined };
+      const metadata = CLIENT_ID.test(clientId) ? await read(clientId) : undefined;
+      return metadata ? { id: clientId, ...metadata, kind: 'registered', host: undefined } : 'unknown';
     },
+    isGone: async clientId => CLIENT_ID.test(clientId) && (await read(clientId)) === undefined,
+    forget: () => known.forget(() => true),
   };
 }
 
@@ -74,6 +89,8 @@ interface Recent {
 }
 
 const SAME_MS = 60_000;
+const KNOWN_MS = 60_000;
+const MAX_KNOWN = 1000;
 // Letters that a Basic header carries as they are, encoded or not (RFC 6749 §2.3.1 and those who skip it).
 const PREFIX = 'fc_';
 const CLIENT_ID = /^fc_[\w-]{32}$/;

@@ -1,3 +1,4 @@
+import { isSecretText } from '../access/secret-text.ts';
 import type { SignInSession } from '../access/session.ts';
 import { findToken, revokeAccessToken } from '../access/session-tokens.ts';
 import { type Run, revokeSessions } from '../access/sessions.ts';
@@ -14,6 +15,13 @@ export interface Revocation {
 export function readRevocation({ headers, parameters: sent }: Asked): Revocation {
   const parameters = readParameters(sent);
   return { token: required(parameters, 'token'), clientId: readClientId(headers, parameters) };
+}
+
+/** Whether there is anything to end: one read. */
+export async function isKnown(run: Run, token: string): Promise<boolean> {
+  return (
+    (isSecretText('refresh', token) || isSecretText('access', token)) && (await findToken(run, token)) !== undefined
+  );
 }
 
 /**

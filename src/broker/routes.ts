@@ -2,8 +2,6 @@ import type { Fetch } from '../access/key-set.ts';
 import type { SigningKeys } from '../access/signing-keys.ts';
 import type { AuditLog } from '../audit/audit.ts';
 import type { GatewayConfig } from '../config/gateway-config.ts';
-import type { Pools } from '../database/pools.ts';
-import { toFrameError } from '../errors.ts';
 import type { Observe } from '../observe.ts';
 import type { Keyring } from '../vault/keyring.ts';
 import { createAddressLimit } from './address-limit.ts';
@@ -13,7 +11,9 @@ import { createCallback } from './callback.ts';
 import type { Clients } from './clients.ts';
 import { createConsent } from './consent.ts';
 import { errorPage } from './error-page.ts';
+import type { BrokerPools } from './gated-pools.ts';
 import type { Grants } from './grants.ts';
+import { createGuesses } from './guesses.ts';
 import { authorizationServer } from './metadata.ts';
 import { toOAuthError, toOAuthResponse } from './oauth-error.ts';
 import { readerOf } from './page.ts';
@@ -54,14 +54,14 @@ export interface BrokerParts {
   /** Of the tenants: for ID tokens. */
   keys: SigningKeys;
   audit: Pick<AuditLog, 'append'>;
-  pools: Pools;
+  pools: BrokerPools;
   fetch: Fetch;
   /** All of ours: no client may have its answer there. */
   ownOrigins(): readonly string[];
   /** Milliseconds since 1970. */
   now(): number;
   observe: Observe;
-  limits: GatewayConfig['signIn'] & { leewaySeconds: number };
+  limits: GatewayConfig['signIn'] & { leewaySeconds: number; guessesPerMinute?: number | undefined };
 }
 
 export function createBroker(parts: BrokerParts): Broker {
@@ -70,13 +70,14 @@ export function createBroker(parts: BrokerParts): Broker {
   const signIns = createSignIns({ pools, now, transactionMinutes });
   const cookies = { keyring, maxAgeSeconds: transactionMinutes * 60 };
   const starts = createAddressLimit(limits.startsPerMinute, now);
+  const guesses = createGuesses(now, limits.guessesPerMinute);
   const recordStep = createRecordStep(parts);
 
   return {
     metadata: ({ origin }) => authorizationServer(origin),
-    authorize: page(createAuthorize({ ...parts, signIns, cookies, recordStep, starts })),
-    consent: page(createConsent({ ...parts, signIns, cookies, recordStep })),
-    callback: page(createCallback({ ...parts, signIns, recordStep })),
+    authorize: page(createAuthorize({ ...parts, signIns, cookies, recordStep, starts, guesses })),
+    consent: page(createConsent({ ...parts, signIns, cookies, guesses, recordStep })),
+    callback: page(createCallback({ ...parts, signIns, guesses, recordStep })),
     token: answer(grants.token),
     revoke: answer(grants.revoke),
     register: answer(async ({ body, from }: Registering) => toCreated(await clients.register(body, from))),
@@ -94,12 +95,21 @@ export function createBroker(parts: BrokerParts): Broker {
       try {
         return await handle(asked);
       } catch (thrown) {
-        const { code } = toFrameError(thrown);
-        if (code !== 'unavailable') observe({ kind: 'crash-averted', where: 'sign-in', error: thrown });
-        const { headers, requestId } = asked;
-        return errorPage(readerOf(headers), code === 'unavailable' ? 'busy' : 'failed', { requestId });
+        return apologize(asked, thrown);
       }
     };
+  }
+
+  async function apologize({ headers, requestId }: Asked, thrown: unknown): Promise<Response> {
+    const reader = readerOf(headers);
+    const { code, status, retryAfterSeconds } = toOAuthError(thrown);
+    if (code !== 'temporarily_unavailable') {
+      observe({ kind: 'crash-averted', where: 'sign-in', error: thrown });
+      return errorPage(reader, 'failed', { requestId });
+    }
+    const response = await errorPage(reader, status === 429 ? 'too-many' : 'busy', { requestId });
+    response.headers.set('Retry-After', String(retryAfterSeconds));
+    return response;
   }
 
   /** For programs. */

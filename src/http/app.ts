@@ -89,7 +89,8 @@ export function createApp(parts: AppParts): App {
   app.post('/revoke', allowAnyOrigin, signIn.revoke);
   app.post('/register', allowAnyOrigin, signIn.register);
   for (const path of ['/token', '/revoke', '/register']) app.options(path, allowAnyOrigin, preflight('POST'));
-  for (const path of ['/token', '/revoke', '/register', '/consent']) app.all(path, refuseSignIn('POST'));
+  for (const path of ['/token', '/revoke', '/register']) app.all(path, allowAnyOrigin, refuseSignIn('POST'));
+  app.all('/consent', refuseSignIn('POST'));
   app.all('/authorize', refuseSignIn('GET, HEAD, POST'));
   app.all('/callback/entra', refuseSignIn('GET, HEAD'));
   app.use(requireOrigin);

@@ -73,7 +73,7 @@ describe('what goes back to the client', () => {
     expect(page.headers.getSetCookie()).toEqual([]);
   });
 
-  test.each(['resource', 'scope', 'code_challenge', 'state', 'whatever'])('%s twice', async name => {
+  test.each(['scope', 'code_challenge', 'state', 'whatever'])('%s twice', async name => {
     const page = await browser.open(`${program.url()}&${name}=a&${name}=b`);
     expect(answerOf(page).error).toBe('invalid_request');
   });

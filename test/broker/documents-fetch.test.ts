@@ -115,7 +115,7 @@ describe('an answer that is none', () => {
   test.each([301, 302, 303, 307, 308])('status %i: redirects are not followed', async status => {
     host.answer = (_request, response) =>
       void response.writeHead(status, { location: 'https://169.254.169.254/latest/meta-data' }).end();
-    expect(await read()).toEqual({ failed: 'refused', reason: `it was answered with status ${status}` });
+    expect(await read()).toEqual({ failed: 'unreachable', reason: `it was answered with status ${status}` });
     expect(host.requests).toHaveLength(1);
     expect(host.lookups).toHaveLength(1);
   });
@@ -130,12 +130,19 @@ describe('an answer that is none', () => {
     expect(await read()).toMatchObject({ failed: 'unreachable' });
   });
 
-  const refused: [string, RequestListener][] = [
+  const passing: [string, RequestListener][] = [
     ['HTML', serve('<html>', { 'content-type': 'text/html' })],
     ['text that pretends', serve('{}', { 'content-type': 'text/plain; x=application/json' })],
     ['JavaScript', serve('{}', { 'content-type': 'application/javascript' })],
     ['nearly JSON', serve('{}', { 'content-type': 'application/jsonp' })],
     ['no type', (_request, response) => void response.writeHead(200).end('{}')],
+  ];
+  test.each(passing)('%s is not read, and may pass', async (_name, answer) => {
+    host.answer = answer;
+    expect(await read()).toMatchObject({ failed: 'unreachable' });
+  });
+
+  const refused: [string, RequestListener][] = [
     ['a gzip bomb', serve(gzipSync(Buffer.alloc(10_000_000)), { 'content-encoding': 'gzip' })],
     ['brotli', serve('{}', { 'content-encoding': 'br' })],
     ['broken UTF-8', serve(Buffer.from([0x22, 0xff, 0x22]))],

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type Clients, createClients } from '../../src/broker/clients.ts';
 import { KNOWN_DOCUMENTS } from '../../src/broker/known-documents.ts';
+import type { Pools } from '../../src/database/pools.ts';
 import { type AuditDatabase, openAuditDatabase } from '../audit/audit-database.ts';
 import { type DocumentHost, serve, startDocumentHost } from './document-host.ts';
 
@@ -23,6 +24,7 @@ const CLIENT = {
 };
 
 let database: AuditDatabase;
+let patient: Pools;
 let host: DocumentHost;
 let clients: Clients;
 let clock: number;
@@ -30,6 +32,8 @@ let warnings: string[];
 
 beforeAll(async () => {
   database = await openAuditDatabase();
+  // On a busy machine, whoever comes with many others waits rather than be refused.
+  patient = database.openPools(undefined, { acquireTimeoutMs: 20_000 });
 });
 afterAll(() => database.close());
 
@@ -45,7 +49,7 @@ afterEach(() => host.close());
 
 function open({ documentTimeoutMs = 5000 } = {}): Clients {
   return createClients({
-    pools: database.pools,
+    pools: patient,
     network: host.network,
     ownOrigins: () => ['https://axe.axelabs.ai'],
     now: () => clock,

@@ -41,7 +41,7 @@ export async function openTestBroker(): Promise<TestBroker> {
   const openGrants: TestBroker['openGrants'] = (changes = {}, address) =>
     createGrants({
       pools: database.openPools(address, { acquireTimeoutMs: 20_000 }),
-      clients: { touch: id => void touched.push(id) },
+      clients: { touch: id => void touched.push(id), isGone: async () => false },
       audit: { append: async entry => void recorded.push(entry) },
       now: () => database.clock.now,
       observe: observations.observe,

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
-import { digestOf, isSecretText } from '../../src/access/secret-text.ts';
+import { digestOf, isSecretText, makeSecretText } from '../../src/access/secret-text.ts';
 import { unavailable } from '../../src/errors.ts';
 import { NOW, OTHER_TENANT, sampleCustomer } from '../access/fixtures.ts';
 import {
@@ -201,7 +201,7 @@ describe('a code gives nothing, and is still good for its owner,', () => {
 
   test('when a parameter comes twice, be it the same', async () => {
     const code = await issueCode();
-    for (const name of ['code', 'client_id', 'grant_type', 'resource', 'unknown']) {
+    for (const name of ['code', 'client_id', 'grant_type', 'code_verifier', 'unknown']) {
       const form = new URLSearchParams(codeForm(code));
       form.append(name, form.get(name) ?? '1');
       if (name === 'unknown') form.append(name, '1');
@@ -304,7 +304,7 @@ describe('what must not get lost', () => {
   test('while the database is down nobody is told that a code is bad', async () => {
     const code = await issueCode();
     await broker.database.postgres.kill();
-    for (const form of [codeForm(code), codeForm(`frame_ac_${'A'.repeat(43)}`)]) {
+    for (const form of [codeForm(code), codeForm(makeSecretText('code'))]) {
       const { status, json, headers } = await token(form);
       expect([status, json.error, headers.get('retry-after')]).toEqual([503, 'temporarily_unavailable', '1']);
     }

@@ -58,7 +58,12 @@ test('whoever has the database, its log and ours has nothing to sign in with', a
   const log = database.openLog();
   const pools = database.openPools();
   const parts = { pools, now: () => database.clock.now, observe: (one: Observation) => void observed.push(one) };
-  const grants = createGrants({ ...parts, clients: { touch() {} }, audit: log, limits: DEFAULT_GATEWAY_CONFIG.signIn });
+  const grants = createGrants({
+    ...parts,
+    clients: { touch() {}, isGone: async () => false },
+    audit: log,
+    limits: DEFAULT_GATEWAY_CONFIG.signIn,
+  });
   const tokens = await createAccessTokens({ ...parts, limits: { rememberTokens: 10 } });
 
   const given: string[] = [VERIFIER];

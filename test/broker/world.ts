@@ -64,7 +64,8 @@ export async function openWorld(
   const pools = createPools({
     server: postgres.server.address,
     passwordOf,
-    limits: DEFAULT_GATEWAY_CONFIG.pools,
+    // On a busy machine, whoever races waits rather than be refused.
+    limits: { ...DEFAULT_GATEWAY_CONFIG.pools, acquireTimeoutMs: 20_000 },
     observe: observeNothing,
   });
   opening.defer(() => pools.close());
