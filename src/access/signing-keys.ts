@@ -63,8 +63,7 @@ export function createSigningKeys({ fetch, now, observe, limits }: SigningKeysPa
     const key = elapsedMs(source.fetchedAt) > 2 * maxAgeMs ? undefined : known(tenant, keyId);
     if (key) return key;
     await refresh(tenant, source);
-    // While Entra does not answer, a key that it made meanwhile looks like one that never was.
-    return known(tenant, keyId) ?? (isTrusted(source) && !source.isUnreachable ? 'unknown' : 'unreachable');
+    return known(tenant, keyId) ?? (isTrusted(source) ? 'unknown' : 'unreachable');
   }
 
   /** At most one fetch under way per tenant and one attempt per cooldown, so that made-up key ids cause no storm. */
@@ -80,10 +79,8 @@ export function createSigningKeys({ fetch, now, observe, limits }: SigningKeysPa
     try {
       source.keys = await fetchKeySet(tenant, fetch, limits.keysTimeoutSeconds * 1000);
       source.fetchedAt = now();
-      source.isUnreachable = false;
       observe({ kind: 'keys-fetched', tenant: tenant.tenantId, keys: source.keys.size });
     } catch (failure) {
-      source.isUnreachable = true;
       observe({ kind: 'keys-unreachable', tenant: tenant.tenantId, reason: reasonOf(failure) });
     } finally {
       source.underway = undefined;
@@ -100,8 +97,6 @@ interface Source {
   keys?: KeySet;
   fetchedAt?: number;
   attemptedAt?: number;
-  /** As the last attempt found. */
-  isUnreachable?: boolean;
   underway?: Promise<void> | undefined;
 }
 

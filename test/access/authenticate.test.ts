@@ -361,9 +361,11 @@ describe('F7, F8: Entra', () => {
     await entra.close();
     clock += 3 * 3_600_000;
     expect(await authenticate(await entra.mint('bob@axe.example'))).toMatchObject({ role: 'view' });
-    // Nobody can tell a made-up key from one that Entra made meanwhile: not a bad token, but one to send again.
     const stranger = await entra.mint('ada@axe.example', { header: { kid: 'unknown' } });
-    expect(await refusalOf(authenticate(stranger))).toMatchObject({ code: 'unavailable', detail: 'keys-unreachable' });
+    expect(await refusalOf(authenticate(stranger))).toMatchObject({
+      code: 'access/token-invalid',
+      detail: 'key-unknown',
+    });
     await expect.poll(() => observations.of('keys-unreachable')).toHaveLength(1);
   });
 
