@@ -83,18 +83,22 @@ export function createClientDocuments(parts: ClientDocumentsParts): ClientDocume
     });
     if ('failed' in fetched) {
       warn(clientId, fetched.reason);
-      // Five are known better than any answer of a guard or a broken deploy on the way.
-      return fetched.failed === 'refused' && !KNOWN_DOCUMENTS.has(clientId) ? 'unknown' : 'unreachable';
+      return fetched.failed === 'refused' ? wrong(clientId) : 'unreachable';
     }
     const metadata = readDocument(fetched.text, clientId, ownOrigins());
     if (typeof metadata === 'string') {
       warn(clientId, metadata);
-      return 'unknown';
+      return wrong(clientId);
     }
     if (fetched.bytes > RECOMMENDED_BYTES) warn(clientId, `it has ${fetched.bytes} bytes, which is unusually large`);
     const fetchedAt = now();
     const freshForMs = Math.min(Math.max(fetched.freshForMs, MIN_FRESH_MS), MAX_FRESH_MS);
     return { ...metadata, fetchedAt, freshUntil: fetchedAt + freshForMs };
+  }
+
+  /** Five are known better than any answer of a guard or a broken deploy on the way. */
+  function wrong(clientId: string): 'unknown' | 'unreachable' {
+    return KNOWN_DOCUMENTS.has(clientId) ? 'unreachable' : 'unknown';
   }
 
   function fallback(clientId: string, kept: KeptDocument | undefined): Finding {

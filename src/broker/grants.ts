@@ -3,6 +3,7 @@ import { addCode } from '../access/session-codes.ts';
 import { openSession, type Run, runOn } from '../access/sessions.ts';
 import { sweepSessions } from '../access/sweep-sessions.ts';
 import { createTokenMemory } from '../access/token-memory.ts';
+import { networkOf } from '../address.ts';
 import type { AuditLog } from '../audit/audit.ts';
 import { CONTROL_LOGIN } from '../database/place.ts';
 import { FrameError, toFrameError, unavailable } from '../errors.ts';
@@ -83,22 +84,20 @@ export function createGrants(parts: GrantsParts): Grants {
       const request = readTokenRequest(asked);
       const nowMs = now();
       const work = () => exchange(request, asked, nowMs);
-      const outcome = await (request.sameAs === undefined ? work() : joined(request.sameAs, work));
+      // From one network: what another one is refused for is nothing to this one.
+      const same = request.sameAs && `${request.sameAs} ${networkOf(asked.from)}`;
+      const outcome = await (same === undefined ? work() : joined(same, work));
       if ('refused' in outcome) return refuse(outcome, request, asked);
       return tokenAnswer(outcome.tokens, nowMs);
     },
     async revoke(asked) {
       const revocation = readRevocation(asked);
-      const { token } = revocation;
-      if (!unknown.recall(token)) {
-        const isThere = await guesses.look(
-          token,
-          asked.from,
-          () => serve(() => isKnown(reads, token)),
-          is => !is,
-        );
+      const key = revocationKeyOf(revocation.token);
+      if (!unknown.recall(key)) {
+        const look = () => serve(() => isKnown(reads, revocation.token));
+        const isThere = await guesses.look(key, asked.from, look, is => !is);
         if (isThere) await end(revocation, asked);
-        else unknown.remember(token, { refused: 'token-unknown' }, now() + UNKNOWN_MS);
+        else unknown.remember(key, { refused: 'token-unknown' }, now() + UNKNOWN_MS);
       }
       return new Response(null, { headers: { 'Cache-Control': 'no-store' } });
     },
@@ -112,6 +111,7 @@ export function createGrants(parts: GrantsParts): Grants {
     if (!('refused' in outcome)) {
       const { session, tokens } = outcome;
       guesses.vouch(keyOf({ secret: tokens.refreshToken, clientId: session.client.id }));
+      for (const token of [tokens.refreshToken, tokens.accessToken]) guesses.vouch(revocationKeyOf(token));
       clients.touch(session.client.id);
     }
     return outcome;
@@ -148,7 +148,7 @@ export function createGrants(parts: GrantsParts): Grants {
   async function refuse(refusal: GrantRefusal, { tool }: TokenRequest, asked: Asked): Promise<never> {
     const { refused: reason, session } = refusal;
     await record(asked, { tool, session, scopes: session?.scopes, reason });
-    throw oauthErrorOf(refusal, asked.headers.has('authorization'));
+    throw oauthErrorOf(refusal, /^basic /i.test(asked.headers.get('authorization') ?? ''));
   }
 
   async function end(revocation: Revocation, asked: Asked): Promise<void> {
@@ -180,8 +180,13 @@ const UNKNOWN_MS = 60_000;
 const MAX_UNKNOWN = 10_000;
 const CLIENT_GONE: GrantRefusal = { refused: 'client-gone' };
 
+/** Two kinds that never meet: whoever revokes a text of their own must not make a good one unknown. */
 function keyOf({ secret, clientId }: Pick<TokenRequest, 'secret' | 'clientId'>): string {
-  return `${secret} ${clientId}`;
+  return `exchange ${secret} ${clientId}`;
+}
+
+function revocationKeyOf(token: string): string {
+  return `revoke ${token}`;
 }
 
 function isUnknown(outcome: Granted | GrantRefusal | undefined): outcome is GrantRefusal {

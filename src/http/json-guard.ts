@@ -105,8 +105,9 @@ function tooLong(literal: string): FrameError {
 
 /** Whether it comes out as it went in. What is not a number at all is left to JSON.parse. */
 function fitsDouble(literal: string): boolean {
-  const digits = significantDigits(literal);
   const value = Number(literal);
+  if (!/^-?\d/.test(literal) || Number.isNaN(value)) return true;
+  const digits = significantDigits(literal);
   if (digits === '' || !Number.isFinite(value)) return digits === '';
   const hasAllDigits = Math.abs(value) >= LEAST_NORMAL && digits.length <= 15;
   return hasAllDigits || digits === significantDigits(String(value));
@@ -120,11 +121,9 @@ function keepAsWritten(_key: string, value: unknown, { source }: { source?: stri
 }
 
 function significantDigits(literal: string): string {
-  const digits = literal
-    .replace(/[eE].*$/, '')
-    .replace(/[-.]/g, '')
-    .replace(/^0+/, '');
-  // Not by `0+$`, which begins anew at every zero: a megabyte of them before another digit would take an hour.
+  // No pattern here may end in `$`: one that fails there begins anew at the next place, and a megabyte takes an hour.
+  const [mantissa = ''] = literal.split(/e/i, 1);
+  const digits = mantissa.replace(/[-.]/g, '').replace(/^0+/, '');
   let end = digits.length;
   while (digits[end - 1] === '0') end -= 1;
   return digits.slice(0, end);

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { digestOf } from '../../src/access/secret-text.ts';
+import { digestOf, makeSecretText } from '../../src/access/secret-text.ts';
+import { DEFAULT_GATEWAY_CONFIG } from '../../src/config/gateway-config.ts';
 import type { Pools } from '../../src/database/pools.ts';
 import { NOW } from '../access/fixtures.ts';
 import { codeForm, GRANT, openTestBroker, post, raceFor, refreshForm, type TestBroker } from './grants-fixture.ts';
@@ -69,6 +70,17 @@ describe('at once', () => {
     // Whichever of the two was first, both have its answer.
     expect(less?.text).toBe(mine?.text);
     expect(counts.transactions).toBe(2);
+  });
+
+  test('from another network, where there was too much guessing, is not the same', async () => {
+    const limits = { ...DEFAULT_GATEWAY_CONFIG.signIn, guessesPerMinute: 1 };
+    const grants = broker.openGrants({ limits });
+    const current = await signIn();
+    const from = (address: string, token = current) =>
+      post(asked => grants.token({ ...asked, from: address }), refreshForm(token));
+    for (let n = 0; n < 2; n++) await from('198.51.100.1', makeSecretText('refresh'));
+    const [spent, mine] = await Promise.all([from('198.51.100.1'), from('198.51.100.2')]);
+    expect([spent?.status, mine?.status]).toEqual([429, 200]);
   });
 
   test('a copy that comes too late, several times: all are refused and the session ends once', async () => {

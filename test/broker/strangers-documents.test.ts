@@ -145,7 +145,12 @@ describe('instead of a document', () => {
   });
 });
 
-test.each([...passing, ...gone])('%s ends none of those that are known by heart', async (_, answer) => {
+const wrong: [string, DocumentHost['answer']][] = [
+  ['what is no document', serve('{"error":"try again"}')],
+  ['what is no JSON', serve('{')],
+];
+
+test.each([...passing, ...gone, ...wrong])('%s ends none of those that are known by heart', async (_, answer) => {
   const [[clientId, { name }] = ['', { name: '' }]] = KNOWN_DOCUMENTS;
   const claude = await startDocumentHost('claude.ai');
   claude.addresses = [[PUBLIC]];

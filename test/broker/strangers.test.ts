@@ -82,6 +82,15 @@ describe('what nobody gave out', () => {
   });
 });
 
+test('a text that somebody revokes makes no token unknown', async () => {
+  const { refresh } = await signIn(broker.grants);
+  const { client_id: client } = refreshForm(refresh);
+  for (const text of [`${refresh} ${client}`, `exchange ${refresh} ${client}`]) {
+    expect((await revokeAt(broker.grants, text, HOME)).status).toBe(200);
+  }
+  expect((await tokenAt(broker.grants, refreshForm(refresh), HOME)).status).toBe(200);
+});
+
 test('a program is told that its registration is gone when that is certain, and not while nobody can say', async () => {
   let isGone: () => Promise<boolean> = () => Promise.reject(unavailable('Down.'));
   const grants = broker.openGrants({ clients: { touch: () => {}, isGone: () => isGone() } });
@@ -120,6 +129,15 @@ describe('guessing from one network', () => {
     const refreshed = await tokenAt(grants, refreshForm(mine.refresh), HOME);
     expect((await tokenAt(grants, refreshForm(refreshed.json.refresh_token), HOME)).status).toBe(200);
     expect((await tokenAt(grants, refreshForm(other.refresh), ELSEWHERE)).status).toBe(200);
+  });
+
+  test('does not keep anybody there from revoking what they got here', async () => {
+    const grants = broker.openGrants({ limits });
+    const [one, other] = [await signIn(grants), await signIn(grants)];
+    for (let n = 0; n < 6; n++) await guess(grants);
+    expect((await revokeAt(grants, one.refresh, HOME)).status).toBe(200);
+    expect((await revokeAt(grants, other.access, HOME)).status).toBe(200);
+    expect((await tokenAt(grants, refreshForm(one.refresh), ELSEWHERE)).json.error).toBe('invalid_grant');
   });
 
   test('is not what a whole office does: good tokens and dead ones that come again count for nothing', async () => {

@@ -106,6 +106,10 @@ describe('F15, F16: what is refused', () => {
     ['the wrong bracket', '[}'],
     ['too many brackets', ']]]]'],
     ['a hundred thousand zeros before the last digit', `[0.1${'0'.repeat(100_000)}1]`],
+    // Patterns that begin anew at each of these would hold up everybody for minutes.
+    ['a megabyte of exponents, and a line of another kind', `${'e'.repeat(1_000_000)}\u2028`],
+    ['the same behind a digit', `[1${'E'.repeat(1_000_000)}\u2029]`],
+    ['a megabyte of signs', `{"params":{"arguments":{"x":${'-.'.repeat(500_000)}}}}`],
     ['NaN', 'NaN'],
     ['Infinity', '[-Infinity]'],
     ['hexadecimal', '0x10'],
