@@ -73,6 +73,8 @@ export interface Findings {
   /** Names that the query itself gives to columns. */
   declared: Set<string>;
   stars: Star[];
+  /** Of each table, subquery and function in FROM, the SELECT that it stands in. */
+  fromItems: Scope[];
 }
 
 /** The tables of a query, each once. */

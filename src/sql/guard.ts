@@ -3,6 +3,7 @@ import { inspect } from './inspect.ts';
 import { parseSelect } from './parse.ts';
 import { checkReferences } from './references.ts';
 import { type Rewritten, rewrite } from './rewrite.ts';
+import { refuseWideStars } from './stars.ts';
 
 /** A query that may be sent. */
 export interface GuardedQuery extends Rewritten {
@@ -20,5 +21,6 @@ export async function guardSql(text: string, tables: readonly SqlTable[], maxRow
   const parsed = await parseSelect(text);
   const findings = inspect(parsed, tables);
   checkReferences(parsed.text, findings);
+  refuseWideStars(parsed.text, findings);
   return { ...rewrite(parsed, findings, maxRows), tables: tablesOf(findings) };
 }

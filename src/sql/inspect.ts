@@ -16,6 +16,7 @@ export function inspect({ text, select }: Parsed, tables: readonly SqlTable[]): 
     references: [],
     declared: new Set(),
     stars: [],
+    fromItems: [],
   };
   let parts = 0;
 

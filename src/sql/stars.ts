@@ -1,12 +1,27 @@
 import { quoteName } from '../database/quote.ts';
-import type { Scope, Star, TableUse } from './findings.ts';
+import type { Findings, Scope, Star, TableUse } from './findings.ts';
 import { type Fields, listOf, WRITTEN_NAME } from './parse.ts';
+import { refusalAt } from './refusal.ts';
 
 /** A change of the text, in bytes. */
 export interface Edit {
   at: number;
   length: number;
   text: string;
+}
+
+/**
+ * What all stars of the query stand for together, at most. Postgres writes them out before it counts the columns, and hears
+ * no timeout meanwhile.
+ */
+export function refuseWideStars(text: string, { stars, uses, fromItems }: Findings): void {
+  let columns = 0;
+  for (const star of stars) {
+    columns += widthOf(star, uses, fromItems);
+    if (columns <= MAX_WRITTEN_OUT) continue;
+    const hint = 'Name the columns, or leave stars out of subqueries.';
+    throw refusalAt(text, star.at, 'the stars of the query stand for too many columns.', { hint });
+  }
 }
 
 /** Whether a star may stand for the columns of this table; never false where it does. */
@@ -38,6 +53,20 @@ export function writeOut(text: string, star: Star, partial: readonly TableUse[])
 }
 
 // Private
+
+const MAX_WRITTEN_OUT = 200_000;
+/** As many as a SELECT may have, of what is no table. */
+const MAX_COLUMNS = 1664;
+
+function widthOf({ scope, qualifier }: Star, uses: readonly TableUse[], fromItems: readonly Scope[]): number {
+  const named = uses.find(use => (use.alias ?? use.table.name) === qualifier && isVisible(use.scope, scope));
+  if (named) return named.table.columns.length;
+  // The name of a join may mean all that is joined.
+  const own = uses.filter(use => use.scope === scope);
+  const others = fromItems.filter(item => item === scope).length - own.length;
+  const unknown = (qualifier === undefined ? others : Math.max(others, 1)) * MAX_COLUMNS;
+  return own.reduce((sum, { table }) => sum + table.columns.length, unknown);
+}
 
 function isVisible(of: Scope, from: Scope | undefined): boolean {
   return from !== undefined && (of === from || isVisible(of, from.parent));

@@ -114,7 +114,13 @@ async function environment(folder: string): Promise<Record<string, string>> {
 /** Goes where the program asks its user to go, and back to the program. */
 async function signInAt(stderr: Readable): Promise<void> {
   const back = await walk(await addressIn(stderr), 'ai@axellc.com');
-  expect((await fetch(back)).status).toBe(200);
+  // Programs say where to sign in before they listen for the way back, and no person is as quick as this.
+  const arrive = () =>
+    fetch(back).then(
+      ({ status }) => status,
+      () => 'nobody listens yet',
+    );
+  await expect.poll(arrive).toBe(200);
 }
 
 function addressIn(stderr: Readable): Promise<URL> {

@@ -1,4 +1,5 @@
 import { stat } from 'node:fs/promises';
+import { uptime } from 'node:os';
 import { join } from 'node:path';
 import { readIfThere } from './durable.ts';
 import { type Layout, SLOTS } from './layout.ts';
@@ -140,7 +141,10 @@ async function installUnits(
   if (others.length > 0) return [handOver(supervisor, others, machine, isNew)];
   const asleep = await findAsleep(layout);
   if (asleep.length > 0) return [wake(supervisor, asleep)];
-  const installedAt = await changedAt(join(UNIT_FOLDERS[supervisor], ROTATION[supervisor]));
+  // Not long ago the machine may have started, or our script have come, which leaves the mark behind.
+  const startedAt = Date.now() - uptime() * 1000;
+  const files = [join(UNIT_FOLDERS[supervisor], ROTATION[supervisor]), layout.rotateLogs];
+  const installedAt = Math.max(startedAt, ...(await Promise.all(files.map(changedAt))));
   return choresOfLogs(supervisor, { installedAt, rotatedAt: await changedAt(layout.rotated) }, Date.now());
 }
 

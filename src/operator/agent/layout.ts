@@ -21,6 +21,7 @@ export interface Layout {
   node: string;
   runSlot: string;
   runProxy: string;
+  rotateLogs: string;
   releases: string;
   release(id: string): string;
   slot(slot: Slot): SlotPaths;
@@ -72,6 +73,7 @@ export function layoutOf(home: string): Layout {
     node: at('bin', 'node'),
     runSlot: at('bin', 'run-slot'),
     runProxy: at('bin', 'run-proxy'),
+    rotateLogs: at('bin', 'rotate-logs'),
     releases: at('releases'),
     release: id => at('releases', id),
     slot: slot => ({

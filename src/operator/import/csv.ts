@@ -12,8 +12,8 @@ export async function* readCsv(path: string, onBytes: (count: number) => void): 
   if (first.done) return;
   const parser = parse({
     delimiter: delimiterOf(first.value),
-    // All of them: by itself the parser takes the first line end for that of the whole file.
-    record_delimiter: ['\r\n', '\n', '\r'],
+    // By itself the parser takes the first line end for that of the whole file.
+    record_delimiter: first.value.includes('\n') ? ['\r\n', '\n'] : ['\r'],
     // Empty lines too, and rows of any length: only so each record begins where the one before it ended.
     relax_column_count: true,
     cast: (cell, { quoting }) => (cell === '' && !quoting ? null : cell),

@@ -5,7 +5,7 @@ import { undropTable } from './change-table.ts';
 import { freeConstraint } from './constraint.ts';
 import type { Draft, DraftTable } from './draft.ts';
 import { freeName, requireFreeColumn, requireFreeTable } from './names.ts';
-import { type ColumnFacts, oppositeKey, type Undo } from './undo.ts';
+import { type ColumnFacts, oppositeKey, shorten, type Undo } from './undo.ts';
 
 export interface Only {
   table: string;
@@ -22,7 +22,8 @@ export async function restoreOnly(draft: Draft, version: number, only: Only, at:
   // Of several things of one name: what there was at that version.
   const step = known.findLast(found => isKept(draft, found));
   if (!step) throw notThere(draft, known, only, at);
-  const names = namesChangedBy(steps.slice(0, steps.indexOf(step)));
+  // What was taken back since, in this plan too, has changed nothing.
+  const names = namesChangedBy(shorten([...draft.undo, ...steps.slice(0, steps.indexOf(step))]));
   // The history finds it again under the hidden name that this key gives.
   draft.nextKey = oppositeKey(step.key);
   if ('undrop_column' in step) await bringColumn(draft, step.undrop_column, names, at);

@@ -78,6 +78,24 @@ describe('one column alone', () => {
     ).not.toContain(bills);
   });
 
+  test.each([
+    ['in two plans', true],
+    ['in one', false],
+  ])('comes back with its reference when what it led to came back first, %s', async (_, inTwo) => {
+    const before = await shape();
+    await home.change({ drop_column: { table: bills, column: 'person' } }, { drop_table: { name: people } });
+    const back = [only(undefined, people), only('person')];
+    if (inTwo) for (const change of back) await home.change(change);
+    else await home.change(...back);
+    const byName = (columns = before?.columns) => new Map(columns?.map(column => [column.name, column]));
+    expect(byName((await shape())?.columns)).toEqual(byName());
+    expect((await shape())?.references.map(({ columns }) => columns)).toEqual(
+      before?.references.map(({ columns }) => columns),
+    );
+    await home.change({ restore_version: { version: start } });
+    expect(byName((await shape())?.columns)).toEqual(byName());
+  });
+
   test('comes back into a table that is called otherwise now, by either name', async () => {
     await drop('code');
     await home.change({ rename_table: { from: bills, to: `${bills}_x` } });
