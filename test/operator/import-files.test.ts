@@ -62,6 +62,14 @@ describe('the line ends of a CSV file', () => {
     ],
     ['CR alone', 'a;b\r1;2\r', [[2, '1', '2']]],
     ['CRLF in quotes stays what it is', 'a,b\r\n"x\r\ny",1\r\n', [[2, 'x\r\ny', '1']]],
+    [
+      'CR inside a cell is a part of it where lines end otherwise',
+      'a,b\nx\ry,1\nz,2\n',
+      [
+        [2, 'x\ry', '1'],
+        [3, 'z', '2'],
+      ],
+    ],
     ['none behind the last row', 'a,b\n1,2', [[2, '1', '2']]],
   ])('%s', async (_, text, rows) => {
     expect(await rowsOf(text)).toEqual(rows);

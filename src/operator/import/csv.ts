@@ -10,10 +10,12 @@ export async function* readCsv(path: string, onBytes: (count: number) => void): 
   const chunks = readText(path, onBytes);
   const first = await chunks.next();
   if (first.done) return;
+  // CRLF ends in it too; a file without any is of the kind that old Macs wrote.
+  const lineEnd = first.value.includes('\n') ? '\n' : '\r';
   const parser = parse({
     delimiter: delimiterOf(first.value),
     // By itself the parser takes the first line end for that of the whole file.
-    record_delimiter: first.value.includes('\n') ? ['\r\n', '\n'] : ['\r'],
+    record_delimiter: lineEnd === '\n' ? ['\r\n', '\n'] : ['\r'],
     // Empty lines too, and rows of any length: only so each record begins where the one before it ended.
     relax_column_count: true,
     cast: (cell, { quoting }) => (cell === '' && !quoting ? null : cell),
@@ -28,7 +30,7 @@ export async function* readCsv(path: string, onBytes: (count: number) => void): 
       const isEmpty = record.length === 1 && record[0] === null;
       if (!isEmpty && header) yield { line, cells: toCells(line, header, record) };
       else if (!isEmpty) header = readHeader(line, record);
-      line += linesOf(record);
+      line += linesOf(record, lineEnd);
     }
   } catch (thrown) {
     throw thrown instanceof CsvError ? badLine(line, toSentence(thrown)) : thrown;
@@ -67,13 +69,8 @@ function toCells(line: number, header: readonly string[], record: readonly Cell[
 }
 
 /** From its first one to the one behind it: cells in quotes may have line breaks. */
-function linesOf(record: readonly Cell[]): number {
-  return record.reduce((lines, cell) => lines + (cell === null ? 0 : breaksIn(cell)), 1);
-}
-
-function breaksIn(cell: string): number {
-  if (!cell.includes('\n') && !cell.includes('\r')) return 0;
-  return cell.split(/\r\n|\n|\r/).length - 1;
+function linesOf(record: readonly Cell[], lineEnd: string): number {
+  return record.reduce((lines, cell) => lines + (cell?.includes(lineEnd) ? cell.split(lineEnd).length - 1 : 0), 1);
 }
 
 function toSentence({ code, message }: CsvError): string {

@@ -129,6 +129,11 @@ describe.each(EACH_POSTGRES)('on $name', ({ isThere, start }) => {
       for (const text of other) expect([text, await isOther(text)]).toEqual([text, true]);
     });
 
+    test('is not asked of JSON that Postgres does not store: the trial run tells that', async () => {
+      const value = `(${sqlLiteral(String.raw`{"a":"\u0000"}`)}::text)`;
+      expect(await ask(conversionOf(value, 'text', 'json')?.respells ?? '')).toBe(false);
+    });
+
     test.each(ZONES)('%s says no zone: %s', async (text, isAssumed) => {
       const value = `(${sqlLiteral(text)}::text)`;
       expect(await ask(conversionOf(value, 'text', 'timestamp')?.assumesUtc ?? '')).toBe(isAssumed);
